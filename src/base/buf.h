@@ -1,0 +1,34 @@
+/*
+ * buf.h - bytes that grow on the heap.  For server rooms and tools; rooms that run on a node use text.h.
+ *
+ * Promises: `at` is always terminated by a 0 that `len` does not count; a failed allocation is remembered in
+ * `is_failed` and every later call does nothing, so a caller may check once, at the end.
+ */
+#ifndef PLUVIO_BASE_BUF_H
+#define PLUVIO_BASE_BUF_H
+
+#include "base/bytes.h"
+
+struct buf {
+    char *at;
+    size_t len, cap;
+    bool is_failed;
+};
+
+void buf_add(struct buf *b, const void *at, size_t len);
+void buf_add_text(struct buf *b, const char *text);
+void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Makes room for `more` bytes beyond len, without changing len.  False when memory is out. */
+bool buf_reserve(struct buf *b, size_t more);
+
+/* Hands the bytes over to the caller, who frees them; the buffer is empty afterwards.  NULL when it has failed. */
+char *buf_take(struct buf *b);
+void buf_deinit(struct buf *b);
+
+static inline struct bytes buf_bytes(const struct buf *b)
+{
+    return bytes_of(b->at, b->len);
+}
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * err.h - every error of the house: a code to act on, a story to read.
+ *
+ * One list makes the enum, the texts, the HTTP status and RainMaker error code that REST answers with, and the exit
+ * status of the programs.  A function returns the code and writes the story into `struct why`; each caller upward
+ * prefixes what it was doing:
+ *
+ *     if (slot_read(...) != ERR_NONE)
+ *         return why_add(why, "load %s", label);      -> "load ota_0: read 24 bytes at 0x1e0000: end of flash"
+ *
+ * RainMaker's numbers are those of its published REST API; codes of our own, where RainMaker has no word, are 19xxxx.
+ */
+#ifndef PLUVIO_BASE_ERR_H
+#define PLUVIO_BASE_ERR_H
+
+#include <stdarg.h>
+
+/*  code, text, HTTP status, RainMaker's error_code (0: none), exit status */
+#define ERR_LIST(X)                                                                                                    \
+    X(ERR_NONE, "no error", 200, 0, 0)                                                                                 \
+    X(ERR_INTERNAL, "internal error", 500, 190000, 70)                                                                 \
+    X(ERR_NO_MEMORY, "out of memory", 500, 190001, 71)                                                                 \
+    X(ERR_IO, "input or output failed", 500, 190002, 74)                                                               \
+    X(ERR_STORE, "database operation failed", 500, 190003, 74)                                                         \
+    X(ERR_BUSY, "busy, try again", 503, 190004, 75)                                                                    \
+    X(ERR_NETWORK, "network operation failed", 502, 190005, 69)                                                        \
+    X(ERR_USAGE, "wrong usage", 400, 190006, 64)                                                                       \
+    X(ERR_CONFIG, "wrong configuration", 500, 190007, 78)                                                              \
+    X(ERR_CRYPTO, "cryptographic operation failed", 500, 190008, 70)                                                   \
+    X(ERR_END, "end of input", 400, 190009, 65)                                                                        \
+    X(ERR_FORMAT, "malformed input", 400, 190010, 65)                                                                  \
+    X(ERR_TOO_BIG, "too big", 413, 190011, 65)                                                                         \
+    X(ERR_NOT_FOUND, "not found", 404, 190012, 66)                                                                     \
+    X(ERR_EXISTS, "exists already", 400, 190013, 73)                                                                   \
+    X(ERR_UNAUTHORIZED, "not authorised", 401, 190014, 77)                                                             \
+    X(ERR_FORBIDDEN, "not allowed", 403, 190015, 77)                                                                   \
+    X(ERR_METHOD, "method not allowed", 405, 190016, 65)                                                               \
+    X(ERR_RANGE, "range not satisfiable", 416, 190017, 65)                                                             \
+    X(ERR_FLASH, "flash operation failed", 500, 190018, 74)                                                            \
+    X(ERR_DIGEST, "digest does not match", 400, 190019, 65)                                                            \
+    X(ERR_NO_SPACE, "no space left", 500, 190020, 74)                                                                  \
+    X(ERR_TYPE, "another type is stored", 400, 190021, 65)                                                             \
+    X(ERR_TIMEOUT, "took too long", 504, 190022, 75)                                                                   \
+    X(ERR_RATE, "too many requests", 429, 100070, 75)                                                                  \
+    X(ERR_JOB_FAILED, "the job did not succeed", 400, 190023, 1)                                                       \
+    /* images (what a maker can act on, one code a rule) */                                                            \
+    X(ERR_IMAGE_MAGIC, "not an ESP image", 400, 104003, 65)                                                            \
+    X(ERR_IMAGE_HEADER, "image header is wrong", 400, 104003, 65)                                                      \
+    X(ERR_IMAGE_CHIP, "image is for another chip", 400, 104003, 65)                                                    \
+    X(ERR_IMAGE_SEGMENTS, "image segments are wrong", 400, 104003, 65)                                                 \
+    X(ERR_IMAGE_TRUNCATED, "image is cut off", 400, 104003, 65)                                                        \
+    X(ERR_IMAGE_CHECKSUM, "image checksum does not match", 400, 104003, 65)                                            \
+    X(ERR_IMAGE_DIGEST, "image SHA-256 does not match", 400, 104003, 65)                                               \
+    X(ERR_IMAGE_DESC, "image has no app descriptor", 400, 104003, 65)                                                  \
+    X(ERR_IMAGE_TRAILING, "image is followed by other data", 400, 104003, 65)                                          \
+    X(ERR_IMAGE_MERGED, "this is a merged flash dump, not an update", 400, 104003, 65)                                 \
+    X(ERR_IMAGE_BOOTLOADER, "this is a bootloader, not an application", 400, 104003, 65)                               \
+    /* REST, RainMaker's numbers */                                                                                    \
+    X(ERR_BODY, "request body is not valid", 400, 100006, 65)                                                          \
+    X(ERR_LOGIN, "user name or password is wrong", 400, 101009, 77)                                                    \
+    X(ERR_REFRESH, "refresh token is not valid", 400, 101017, 77)                                                      \
+    X(ERR_IMAGE_MISSING, "firmware image is missing", 400, 104001, 65)                                                 \
+    X(ERR_IMAGE_NAME, "image name is missing", 400, 104002, 65)                                                        \
+    X(ERR_IMAGE_VERSION, "firmware version is missing", 400, 104004, 65)                                               \
+    X(ERR_IMAGE_MODEL, "model is missing", 400, 104005, 65)                                                            \
+    X(ERR_IMAGE_IN_USE, "image is used by a job", 400, 104016, 65)                                                     \
+    X(ERR_IMAGE_IN_ACTIVE_USE, "image is used by an active job", 400, 104020, 65)                                      \
+    X(ERR_IMAGE_5MB, "image is larger than 5 MB", 400, 104010, 65)                                                     \
+    X(ERR_IMAGE_BASE64, "image is not valid base64", 400, 104011, 65)                                                  \
+    X(ERR_IMAGE_NOT_FOUND, "image not found", 400, 104015, 66)                                                         \
+    X(ERR_IMAGE_ID, "ota_image_id is missing", 400, 104018, 65)                                                        \
+    X(ERR_ARCHIVE_FLAG, "archive flag is missing", 400, 104022, 65)                                                    \
+    X(ERR_ARCHIVED_ALREADY, "image is archived already", 400, 104023, 65)                                              \
+    X(ERR_ARCHIVED_NOT, "image is not archived", 400, 104024, 65)                                                      \
+    X(ERR_ARCHIVE_VALUE, "archive flag is neither true nor false", 400, 104026, 65)                                    \
+    X(ERR_IMAGE_200MB, "image is larger than 200 MB", 400, 104030, 65)                                                 \
+    X(ERR_IMAGE_NOT_UPLOADED, "nothing was uploaded", 400, 104032, 65)                                                 \
+    X(ERR_IMAGE_OR_URL, "give exactly one of ota_image_id and ota_image_url", 400, 104033, 65)                         \
+    X(ERR_IMAGE_ARCHIVED, "image is archived", 400, 104034, 65)                                                        \
+    X(ERR_JOB_NAME, "job name is missing", 400, 105001, 65)                                                            \
+    X(ERR_JOB_TARGETS, "job has no targets", 400, 105002, 65)                                                          \
+    X(ERR_JOB_EXISTS, "a job of that name exists", 400, 105005, 73)                                                    \
+    X(ERR_JOB_NOT_FOUND, "job not found", 400, 105012, 66)                                                             \
+    X(ERR_JOB_ID, "ota_job_id is missing", 400, 105014, 65)                                                            \
+    X(ERR_JOB_OVER, "job is cancelled, expired or unknown", 404, 105015, 66)                                           \
+    X(ERR_JOB_GROUPS, "more than 10 groups", 400, 105028, 65)                                                          \
+    X(ERR_JOB_NODES, "more than 100 nodes", 400, 105029, 65)                                                           \
+    X(ERR_JOB_NOT_OVER, "job is neither finished nor cancelled", 404, 105032, 65)                                      \
+    X(ERR_JOB_NO_NODES, "no valid nodes", 400, 105048, 66)                                                             \
+    X(ERR_JOB_FINISHED, "job is finished", 400, 105051, 65)                                                            \
+    X(ERR_JOB_PRIORITY, "priority must be 1 to 10", 400, 105054, 65)                                                   \
+    X(ERR_NO_JOB, "no update for this node", 400, 105061, 66)                                                          \
+    X(ERR_JOB_INACTIVE, "job is not active", 400, 105081, 65)                                                          \
+    X(ERR_NODE_ID, "node_id is missing or not valid", 400, 105018, 65)                                                 \
+    X(ERR_NODE_NOT_FOUND, "node not found", 404, 105019, 66)
+
+#define ERR_ENUM(code, text, http, rainmaker, exit_status) code,
+enum err { ERR_LIST(ERR_ENUM) ERR_COUNT };
+#undef ERR_ENUM
+
+/* The story of the last failure.  Text that does not fit is cut; it is always terminated. */
+struct why {
+    char text[320];
+};
+
+/* The fixed sentence, HTTP status (200 for ERR_NONE), RainMaker code and exit status of a code. */
+const char *err_text(enum err code);
+int err_http_status(enum err code);
+int err_rainmaker_code(enum err code);
+int err_exit_status(enum err code);
+
+/* Writes the story and returns `code`, so that it can end a function.  `why` may be NULL: the story is not kept. */
+enum err why_set(struct why *why, enum err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Prefixes the story with what the caller was doing and returns `code`. */
+enum err why_add(struct why *why, enum err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The story, or the code's fixed sentence when there is none. */
+const char *why_text(const struct why *why, enum err code);
+
+#endif
