@@ -1,0 +1,55 @@
+/*
+ * topic.h - the MQTT topics of RainMaker nodes, one table of them.
+ *
+ * Plain form: node/<node id>/<suffix>.  Nodes publish in the basic-ingest form by default:
+ * $aws/rules/<rule>/node/<node id>/<suffix>; it means the same.
+ */
+#ifndef PLUVIO_WIRE_TOPIC_H
+#define PLUVIO_WIRE_TOPIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TOPIC_SIZE   150 /* the node's own topic buffer */
+#define NODE_ID_SIZE 65  /* 64 characters and a terminator */
+
+enum topic_kind {
+    TOPIC_CONFIG,
+    TOPIC_PARAMS_LOCAL,
+    TOPIC_PARAMS_INIT,
+    TOPIC_ALERT,
+    TOPIC_USER_MAPPING,
+    TOPIC_OTAFETCH,
+    TOPIC_OTASTATUS,
+    TOPIC_FROM_NODE,
+    TOPIC_OTAURL,
+    TOPIC_PARAMS_REMOTE,
+    TOPIC_TO_NODE,
+    TOPIC_COUNT
+};
+
+enum topic_form { TOPIC_PLAIN, TOPIC_INGEST };
+
+struct topic {
+    enum topic_kind kind;
+    char node_id[NODE_ID_SIZE];
+};
+
+/* Takes either form.  False for topics that are none of ours, or a node id that is not plain (text_is_plain_id). */
+bool topic_parse(struct topic *topic, const char *text);
+
+/* False when it does not fit `size`.  Topics from the cloud have no basic-ingest form: the plain one is written. */
+bool topic_write(char *to, size_t size, enum topic_kind kind, const char *node_id, enum topic_form form);
+
+/* The part behind the node id, "otafetch". */
+const char *topic_suffix(enum topic_kind kind);
+
+/* True for what nodes publish, false for what the cloud publishes. */
+bool topic_is_from_node(enum topic_kind kind);
+
+/* Notices of the broker's plugin, which nodes can neither publish nor read: <prefix><node id>/<notice>. */
+#define TOPIC_NOTICE_PREFIX     "pluvio/presence/"
+#define TOPIC_NOTICE_SUBSCRIBED "otaurl"       /* the node listens on otaurl now */
+#define TOPIC_NOTICE_GONE       "disconnected" /* its connection ended */
+
+#endif
