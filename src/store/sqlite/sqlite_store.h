@@ -1,0 +1,22 @@
+/*
+ * sqlite_store.h - the fleet mind's rows in one SQLite file.
+ *
+ * WAL with full synchronisation: a commit survives a crash and a power cut.  One connection, taken by one thread at a
+ * time between begin and commit.
+ */
+#ifndef PLUVIO_STORE_SQLITE_STORE_H
+#define PLUVIO_STORE_SQLITE_STORE_H
+
+#include "base/log.h"
+#include "fleet/port.h"
+
+struct sqlite_store;
+
+/* Opens or creates the file (mode 0600) and brings its schema up to date.  ERR_STORE with SQLite's own words. */
+enum err sqlite_store_open(struct sqlite_store **store, const char *path, struct log *log, struct why *why);
+void sqlite_store_close(struct sqlite_store *store);
+
+/* The port; valid until close. */
+struct fleet_store *sqlite_store_port(struct sqlite_store *store);
+
+#endif
