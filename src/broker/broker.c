@@ -1,0 +1,244 @@
+#include "broker/broker.h"
+
+#include "base/text.h"
+#include "crypto/digest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RESTART_FIRST_MS 100
+#define RESTART_MOST_MS  5000
+#define SETTLED_S        10 /* a child that ran this long resets the delay */
+
+/* --- files ----------------------------------------------------------------------------------------------------------- */
+
+static enum err give(const struct broker *b, const char *path, struct why *why)
+{
+    if (geteuid() != 0 || chown(path, b->uid, b->gid) == 0)
+        return ERR_NONE;
+    return why_set(why, ERR_IO, "give %s to mosquitto: %s", path, strerror(errno));
+}
+
+static enum err write_text(const struct broker *b, const char *path, const char *text, struct why *why)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        is_good &= close(fd) == 0;
+    return is_good ? give(b, path, why) : why_set(why, ERR_IO, "write %s: %s", path, strerror(errno));
+}
+
+/* mosquitto runs as its own user, which cannot read our folders: it gets copies. */
+static enum err copy(const struct broker *b, const char *from, const char *to, struct why *why)
+{
+    char chunk[16384];
+    unlink(to); /* a plugin that is loaded somewhere keeps its old file */
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ssize_t n = in < 0 || out < 0 ? -1 : 1;
+    while (n > 0 && (n = read(in, chunk, sizeof chunk)) > 0)
+        if (write(out, chunk, (size_t)n) != n)
+            n = -1;
+    if (in >= 0)
+        close(in);
+    if (out >= 0 && close(out) != 0)
+        n = -1;
+    return n == 0 ? give(b, to, why) : why_set(why, ERR_IO, "copy %s to %s: %s", from, to, strerror(errno));
+}
+
+/* Whether that user may pass through every folder on the way. */
+static bool can_reach(const struct broker *b, const char *path)
+{
+    char folder[512];
+    struct stat st;
+    text_copy(folder, sizeof folder, path);
+    for (char *slash = strrchr(folder, '/'); slash != NULL && slash != folder; slash = strrchr(folder, '/')) {
+        *slash = '\0';
+        if (stat(folder, &st) != 0 || !(st.st_mode & S_IXOTH || (st.st_uid == b->uid && st.st_mode & S_IXUSR)))
+            return false;
+    }
+    return true;
+}
+
+static void choose_folder(struct broker *b, const char *wanted)
+{
+    uint8_t digest[SHA256_LEN];
+    text_copy(b->folder, sizeof b->folder, wanted);
+    if (geteuid() != 0 || b->uid == 0 || can_reach(b, wanted))
+        return;
+    sha256_of(digest, bytes_of_text(wanted));
+    snprintf(b->folder, sizeof b->folder, "/run/pluvio-%02x%02x%02x%02x", digest[0], digest[1], digest[2], digest[3]);
+}
+
+static const char acl[] =
+    /* Each node its own topics; nothing else, so neither notices nor other nodes' topics. */
+    "pattern readwrite node/%u/#\n"
+    "pattern write $aws/rules/+/node/%u/#\n"
+    "pattern write $aws/things/%u/streams/+/get/+\n"
+    "pattern read $aws/things/%u/streams/+/data/+\n"
+    "pattern read $aws/things/%u/streams/+/rejected/+\n";
+
+static enum err write_config(struct broker *b, const struct broker_config *c, struct why *why)
+{
+    char text[4096], path[KEYS_PATH_SIZE];
+    struct text t;
+    enum err err;
+    text_init(&t, text, sizeof text);
+    text_add(&t, "per_listener_settings true\nlog_dest stderr\nlog_type error\nlog_type warning\nlog_timestamp false\n"
+                 "persistence false\nmax_queued_messages 10000\nmax_inflight_messages 200\nset_tcp_nodelay true\n");
+    text_add(&t, "\nlistener 0 %s\nallow_anonymous true\n", b->socket_path);
+    text_add(&t, "\nlistener %d%s%s\n", c->port, *c->address ? " " : "", c->address);
+    text_add(&t, "cafile %s/ca.crt\ncertfile %s/server.crt\nkeyfile %s/server.key\n", b->folder, b->folder, b->folder);
+    text_add(&t, "require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid true\nallow_anonymous false\n");
+    text_add(&t, "tls_version tlsv1.2\nacl_file %s/acl\nplugin %s\nmax_connections -1\n", b->folder, b->plugin);
+    if (t.is_cut)
+        return why_set(why, ERR_CONFIG, "paths are too long for mosquitto's configuration");
+    snprintf(path, sizeof path, "%s/acl", b->folder);
+    if ((err = write_text(b, path, acl, why)) != ERR_NONE)
+        return err;
+    static const char *const names[] = {"ca.crt", "server.crt", "server.key", "plugin.so"};
+    const char *const sources[] = {c->keys->ca_cert, c->keys->server_cert, c->keys->server_key, c->plugin};
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s", b->folder, names[i]);
+        if ((err = copy(b, sources[i], path, why)) != ERR_NONE)
+            return err;
+    }
+    return write_text(b, b->config_path, text, why);
+}
+
+/* --- the child ------------------------------------------------------------------------------------------------------- */
+
+/* In the child, between fork and exec.  The user changes before PR_SET_PDEATHSIG, which a change of user would clear;
+ * if the parent died in between, getppid tells. */
+static void become_mosquitto(const struct broker *b, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0); /* Ctrl-C on the terminal is for the server, which stops its child itself */
+    if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(b->gid) != 0 || setuid(b->uid) != 0))
+        _exit(126);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(0);
+    execl(b->program, "mosquitto", "-c", b->config_path, (char *)NULL);
+    _exit(127);
+}
+
+static pid_t spawn(struct broker *b)
+{
+    pid_t parent = getpid(), child = fork();
+    if (child == 0)
+        become_mosquitto(b, parent);
+    return child;
+}
+
+static void sleep_unless_stopping(struct broker *b, long ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (!b->is_stopping && pthread_cond_timedwait(&b->wake, &b->lock, &until) != ETIMEDOUT)
+        ;
+}
+
+/* Starts the child again until told to stop.  It is forked in this thread, whose end would be the child's death signal,
+ * so the thread lives as long as the child. */
+static void *supervise(void *arg)
+{
+    struct broker *b = arg;
+    long delay_ms = RESTART_FIRST_MS;
+    pthread_mutex_lock(&b->lock);
+    while (!b->is_stopping) {
+        time_t started = time(NULL);
+        int status = 0;
+        b->child = spawn(b);
+        pid_t child = b->child;
+        pthread_mutex_unlock(&b->lock);
+        if (child > 0)
+            while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+                ;
+        pthread_mutex_lock(&b->lock);
+        b->child = 0;
+        if (b->is_stopping)
+            break;
+        log_line(b->log, LOG_WARN, "broker", "mosquitto ended with status 0x%x; it is started again in %ld ms", status, delay_ms);
+        delay_ms = time(NULL) - started >= SETTLED_S ? RESTART_FIRST_MS : delay_ms;
+        sleep_unless_stopping(b, delay_ms);
+        delay_ms = delay_ms * 2 > RESTART_MOST_MS ? RESTART_MOST_MS : delay_ms * 2;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+static bool find_program(struct broker *b, const char *name)
+{
+    static const char *const folders[] = {"/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"};
+    if (strchr(name, '/') != NULL)
+        return text_copy(b->program, sizeof b->program, name) && access(name, X_OK) == 0;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        snprintf(b->program, sizeof b->program, "%s/%s", folders[i], name);
+        if (access(b->program, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum err broker_start(struct broker *b, const struct broker_config *c, struct log *log, struct why *why)
+{
+    *b = (struct broker){.log = log, .uid = geteuid(), .gid = getegid()};
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->wake, NULL);
+    if (!find_program(b, c->program))
+        return why_set(why, ERR_CONFIG, "%s is not installed (Debian: apt-get install mosquitto)", c->program);
+    if (access(c->plugin, R_OK) != 0)
+        return why_set(why, ERR_CONFIG, "the broker plugin %s is missing", c->plugin);
+    struct passwd *user = geteuid() == 0 ? getpwnam("mosquitto") : NULL;
+    if (user != NULL) {
+        b->uid = user->pw_uid;
+        b->gid = user->pw_gid;
+    }
+    choose_folder(b, c->folder);
+    snprintf(b->config_path, sizeof b->config_path, "%s/mosquitto.conf", b->folder);
+    snprintf(b->plugin, sizeof b->plugin, "%s/plugin.so", b->folder);
+    if ((size_t)snprintf(b->socket_path, sizeof b->socket_path, "%s/mqtt.sock", b->folder) >= sizeof b->socket_path)
+        return why_set(why, ERR_CONFIG, "%s/mqtt.sock is too long for a socket: use a data folder with a shorter path", b->folder);
+    if (mkdir(b->folder, 0700) != 0 && errno != EEXIST)
+        return why_set(why, ERR_IO, "make the folder %s: %s", b->folder, strerror(errno));
+    enum err err = give(b, b->folder, why);
+    if (err == ERR_NONE)
+        err = write_config(b, c, why);
+    if (err != ERR_NONE)
+        return err;
+    b->is_started = pthread_create(&b->thread, NULL, supervise, b) == 0;
+    return b->is_started ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no thread for the broker");
+}
+
+void broker_stop(struct broker *b)
+{
+    if (!b->is_started)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->is_stopping = true;
+    if (b->child > 0)
+        kill(b->child, SIGTERM);
+    pthread_cond_broadcast(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->thread, NULL);
+    b->is_started = false;
+}

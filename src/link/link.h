@@ -1,0 +1,55 @@
+/*
+ * link.h - the broker link: what nodes publish becomes fleet calls, outbox rows become messages to nodes.
+ *
+ * Opens no socket: the MQTT library is joined on in pluviod through `struct bus`.  One thread owns a link.
+ *
+ * Promises: an outbox row is deleted after the broker acknowledged its message, so a crash sends it again rather than
+ * not at all; a message that cannot be read costs one line in the log and nothing else.
+ */
+#ifndef PLUVIO_LINK_LINK_H
+#define PLUVIO_LINK_LINK_H
+
+#include "base/log.h"
+#include "fleet/fleet.h"
+
+#define LINK_IN_FLIGHT 64 /* messages sent and not acknowledged; more wait in the outbox */
+
+struct bus {
+    /* Publishes with QoS 1, not retained.  `*message_id` comes back in link_acknowledged.  False when it was not taken. */
+    bool (*publish)(struct bus *bus, const char *topic, struct bytes payload, int *message_id);
+};
+
+/* Spells the download URL of an image. */
+struct link_urls {
+    void (*image_url)(struct link_urls *urls, const struct image *image, time_ms now, char *to, size_t size);
+};
+
+struct link {
+    struct fleet *fleet;
+    struct bus *bus;
+    struct link_urls *urls;
+    struct log *log;
+    struct {
+        int64_t row;
+        int message_id;
+        bool is_used;
+    } in_flight[LINK_IN_FLIGHT];
+};
+
+void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link_urls *urls, struct log *log);
+
+/* The topics a server subscribes to, NULL at the end. */
+extern const char *const link_subscriptions[];
+
+/* A message from the broker. */
+void link_receive(struct link *l, const char *topic, struct bytes payload, time_ms now);
+
+/* Sends what waits in the outbox, as far as room is in flight. */
+void link_drain(struct link *l, time_ms now);
+
+void link_acknowledged(struct link *l, int message_id);
+
+/* The connection is gone: what was in flight goes back to the outbox. */
+void link_disconnected(struct link *l);
+
+#endif
