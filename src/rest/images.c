@@ -1,0 +1,392 @@
+#include "rest/inner.h"
+
+#include "base/text.h"
+#include "codec/encode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PAGE_DEFAULT 25
+#define PAGE_MAX     100
+
+static void signed_url(const struct rest *rest, const char *method, const char *path, int64_t expires_s, char *to, size_t size)
+{
+    char signature[URL_SIGNATURE_SIZE];
+    url_sign(rest->keys, method, path, expires_s, signature);
+    snprintf(to, size, "%s%s?e=%" PRId64 "&s=%s", rest->public_url, path, expires_s, signature);
+}
+
+void rest_image_url(const struct rest *rest, const struct image *image, time_ms now, char *to, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/v1/files/%s", image->id);
+    signed_url(rest, "GET", path, now / 1000 + URL_LIFE_S, to, size);
+}
+
+static void write_image(struct json_out *out, const char *key, const struct rest *rest, const struct image *i, time_ms now)
+{
+    char url[JOB_URL_SIZE];
+    json_out_object(out, key);
+    json_out_text(out, "ota_image_id", i->id);
+    json_out_text(out, "image_name", i->name);
+    json_out_text(out, "type", i->type);
+    json_out_text(out, "model", i->model);
+    json_out_text(out, "fw_version", i->fw_version);
+    rest_image_url(rest, i, now, url, sizeof url);
+    json_out_text(out, "image_url", url);
+    json_out_int(out, "upload_timestamp", i->uploaded_at / 1000);
+    json_out_int(out, "file_size", i->size_bytes);
+    json_out_text(out, "file_md5", i->md5);
+    json_out_text(out, "file_sha256", i->sha256);
+    json_out_text(out, "project_name", i->project_name);
+    json_out_text(out, "platform", i->platform);
+    json_out_int(out, "secure_version", i->secure_version);
+    json_out_bool(out, "archived", i->is_archived);
+    json_out_end_object(out);
+}
+
+static bool image_wanted(const struct rest_request *q, const struct image *i)
+{
+    const char *type = query(q, "type"), *model = query(q, "model"), *name = query(q, "image_name");
+    bool is_contained = name == NULL || (query_is_true(q, "contains") ? strstr(i->name, name) != NULL : strcmp(i->name, name) == 0);
+    bool is_shown = query_is_true(q, "all") || i->is_archived == query_is_true(q, "archived");
+    return i->is_ready && is_contained && is_shown && (!type || strcmp(type, i->type) == 0) && (!model || strcmp(model, i->model) == 0);
+}
+
+static enum err one_image(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why)
+{
+    struct image image;
+    enum err err = fleet_image_get(rest->fleet, query(q, "ota_image_id"), &image, why);
+    if (err != ERR_NONE)
+        return err;
+    struct json_out out;
+    json_out_init(&out, &p->body);
+    write_image(&out, NULL, rest, &image, q->now);
+    return ERR_NONE;
+}
+
+/* Pages of the store are filtered until the answer is full: `next_id` is absent only at the true end. */
+HANDLER(get_images)
+{
+    int64_t max;
+    struct image page[PAGE_DEFAULT];
+    char after[ID_LEN + 1];
+    unsigned count = 0, shown = 0;
+    if (query(q, "ota_image_id") != NULL)
+        return one_image(rest, q, p, why);
+    enum err err = query_int(q, "num_records", 1, PAGE_MAX, PAGE_DEFAULT, &max, why);
+    text_copy(after, sizeof after, query(q, "start_id"));
+    struct json_out out = answer(p);
+    json_out_array(&out, "ota_images");
+    do {
+        if (err == ERR_NONE)
+            err = fleet_image_list(rest->fleet, after, page, PAGE_DEFAULT, &count, why);
+        for (unsigned i = 0; err == ERR_NONE && i < count && shown < max; i++) {
+            text_copy(after, sizeof after, page[i].id);
+            if (!image_wanted(q, &page[i]))
+                continue;
+            write_image(&out, NULL, rest, &page[i], q->now);
+            shown++;
+        }
+    } while (err == ERR_NONE && count == PAGE_DEFAULT && shown < max);
+    json_out_end_array(&out);
+    if (shown == max)
+        json_out_text(&out, "next_id", after);
+    json_out_end_object(&out);
+    return err;
+}
+
+/* --- upload ---------------------------------------------------------------------------------------------------------- */
+
+#define READ_CHUNK 65536
+
+static enum err read_facts(int fd, struct image_facts *facts, struct why *why)
+{
+    struct image_reader reader;
+    uint8_t *chunk = malloc(READ_CHUNK);
+    ssize_t n = -1;
+    image_reader_init(&reader);
+    while (chunk != NULL && (n = read(fd, chunk, READ_CHUNK)) > 0)
+        image_reader_push(&reader, bytes_of(chunk, (size_t)n));
+    free(chunk);
+    enum err err = image_reader_finish(&reader, facts, why);
+    return n < 0 ? why_set(why, ERR_IO, "read the uploaded image: %s", strerror(errno)) : err;
+}
+
+static enum err verify_file(const char *path, struct image_facts *facts, struct why *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return why_set(why, ERR_IMAGE_NOT_UPLOADED, "nothing was uploaded");
+    enum err err = read_facts(fd, facts, why);
+    close(fd);
+    return err ? err : image_check_update(facts, why);
+}
+
+static void write_added(struct rest *rest, const struct image *image, time_ms now, struct rest_response *p)
+{
+    char url[JOB_URL_SIZE];
+    rest_image_url(rest, image, now, url, sizeof url);
+    struct json_out out = answer_success(p);
+    json_out_text(&out, "ota_image_id", image->id);
+    json_out_text(&out, "image_url", url);
+    json_out_text(&out, "fw_version", image->fw_version);
+    json_out_text(&out, "model", image->model);
+    json_out_end_object(&out);
+}
+
+/* A verified file in the upload folder becomes an image: bytes first, then the row that names them. */
+static enum err adopt_file(struct rest *rest, const char *path, const char *id, const struct image_upload *upload, time_ms now,
+                           struct image *to, struct why *why)
+{
+    char sha256[SHA256_TEXT];
+    hex_encode(sha256, bytes_of(upload->facts->file_sha256, SHA256_LEN));
+    enum err err = rest->blob->ops->take(rest->blob, path, sha256, why);
+    if (err != ERR_NONE)
+        return err;
+    err = fleet_image_add(rest->fleet, id, upload, now, to, why);
+    bool is_used = true;
+    if (err != ERR_NONE && fleet_blob_is_used(rest->fleet, sha256, &is_used, NULL) == ERR_NONE && !is_used)
+        rest->blob->ops->remove(rest->blob, sha256, NULL);
+    return err;
+}
+
+static enum err decode_image(const struct json *doc, uint8_t **to, size_t *len, struct why *why)
+{
+    const char *text = member_text(doc, "base64_fwimage");
+    *to = NULL;
+    if (text == NULL)
+        return why_set(why, ERR_IMAGE_MISSING, "base64_fwimage is missing");
+    size_t text_len = strlen(text);
+    *to = malloc(BASE64_BYTES(text_len));
+    if (*to == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory for the image");
+    if (!base64_decode(*to, len, bytes_of(text, text_len), BASE64_STANDARD))
+        return why_set(why, ERR_IMAGE_BASE64, "base64_fwimage is not valid base64");
+    return *len > IMAGE_BASE64_MAX ? why_set(why, ERR_IMAGE_5MB, "the image has %zu bytes, %d fit here: use upload_request", *len, IMAGE_BASE64_MAX)
+                                   : ERR_NONE;
+}
+
+static enum err write_upload(const struct rest_request *q, struct bytes data, struct why *why)
+{
+    int fd = open(q->body_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_good = fd >= 0 && write(fd, data.at, data.len) == (ssize_t)data.len;
+    if (fd >= 0)
+        is_good &= close(fd) == 0;
+    return is_good ? ERR_NONE : why_set(why, ERR_IO, "store the uploaded image: %s", strerror(errno));
+}
+
+static enum err add_posted(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p, struct why *why)
+{
+    struct image_facts facts;
+    struct image image;
+    uint8_t *data;
+    size_t len = 0;
+    const char *name = member_text(doc, "image_name");
+    if (name == NULL)
+        return why_set(why, ERR_IMAGE_NAME, "image_name is missing");
+    enum err err = decode_image(doc, &data, &len, why);
+    if (err == ERR_NONE)
+        err = image_read(bytes_of(data, len), &facts, why);
+    if (err == ERR_NONE)
+        err = image_check_update(&facts, why);
+    if (err == ERR_NONE)
+        err = write_upload(q, bytes_of(data, len), why);
+    free(data);
+    struct image_upload upload = {name, member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"),
+                                  q->user.name, &facts};
+    if (err == ERR_NONE)
+        err = adopt_file(rest, q->body_file, NULL, &upload, q->now, &image, why);
+    if (err == ERR_NONE)
+        write_added(rest, &image, q->now, p);
+    return err;
+}
+
+HANDLER(post_image)
+{
+    struct json *doc;
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    err = add_posted(rest, q, doc, p, why);
+    json_free(doc);
+    return err;
+}
+
+HANDLER(get_image_upload)
+{
+    struct image image;
+    char path[64], url[JOB_URL_SIZE];
+    enum err err = fleet_image_announce(rest->fleet, query(q, "image_name"), q->user.name, q->now, &image, why);
+    if (err != ERR_NONE)
+        return err;
+    snprintf(path, sizeof path, "/v1/uploads/%s", image.id);
+    signed_url(rest, "PUT", path, q->now / 1000 + UPLOAD_LIFE_S, url, sizeof url);
+    struct json_out out = answer_success(p);
+    json_out_text(&out, "ota_image_id", image.id);
+    json_out_text(&out, "upload_url", url);
+    json_out_end_object(&out);
+    return ERR_NONE;
+}
+
+/* The folder of the body's file holds announced uploads until they are confirmed. */
+static void upload_path(const struct rest_request *q, const char *image_id, char *to, size_t size)
+{
+    const char *slash = strrchr(q->body_file, '/');
+    snprintf(to, size, "%.*s/upload-%s", (int)(slash - q->body_file), q->body_file, image_id);
+}
+
+static enum err check_md5(const struct rest_request *q, const struct image_facts *facts, struct why *why)
+{
+    const char *announced = q->header(q, "Content-MD5");
+    char md5[BASE64_SIZE(MD5_LEN)];
+    base64_encode(md5, bytes_of(facts->file_md5, MD5_LEN), BASE64_STANDARD);
+    if (announced != NULL && strcmp(announced, md5) != 0)
+        return why_set(why, ERR_DIGEST, "the header Content-MD5 says %.30s, the bytes give %s", announced, md5);
+    return ERR_NONE;
+}
+
+HANDLER(put_image_bytes)
+{
+    struct image image;
+    struct image_facts facts;
+    char path[700];
+    enum err err = fleet_image_get(rest->fleet, q->parameter, &image, why);
+    if (err == ERR_NONE && q->header(q, "Content-MD5") != NULL) {
+        verify_file(q->body_file, &facts, NULL);
+        err = check_md5(q, &facts, why);
+    }
+    if (err != ERR_NONE)
+        return err;
+    upload_path(q, q->parameter, path, sizeof path);
+    if (rename(q->body_file, path) != 0)
+        return why_set(why, ERR_IO, "keep the upload: %s", strerror(errno));
+    p->type = "text/plain";
+    return ERR_NONE;
+}
+
+static enum err confirm(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p, struct why *why)
+{
+    struct image_facts facts;
+    struct image image;
+    char path[700];
+    const char *id = member_text(doc, "ota_image_id");
+    if (id == NULL || !text_is_plain_id(id, ID_LEN))
+        return why_set(why, ERR_IMAGE_ID, "ota_image_id is missing");
+    enum err err = fleet_image_get(rest->fleet, id, &image, why);
+    if (err != ERR_NONE)
+        return err;
+    upload_path(q, id, path, sizeof path);
+    err = verify_file(path, &facts, why);
+    struct image_upload upload = {image.name, member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"),
+                                  q->user.name, &facts};
+    if (err == ERR_NONE)
+        err = adopt_file(rest, path, id, &upload, q->now, &image, why);
+    if (err == ERR_NONE)
+        write_added(rest, &image, q->now, p);
+    else
+        unlink(path); /* an image that is refused has to be uploaded again */
+    return err;
+}
+
+HANDLER(post_image_confirm)
+{
+    struct json *doc;
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    err = confirm(rest, q, doc, p, why);
+    json_free(doc);
+    return err;
+}
+
+/* --- archive, delete ------------------------------------------------------------------------------------------------- */
+
+HANDLER(put_image)
+{
+    const char *id = query(q, "ota_image_id"), *flag = query(q, "archive");
+    if (id == NULL)
+        return why_set(why, ERR_IMAGE_ID, "ota_image_id is missing");
+    if (flag == NULL)
+        return why_set(why, ERR_ARCHIVE_FLAG, "archive is missing: true or false");
+    if (strcmp(flag, "true") != 0 && strcmp(flag, "false") != 0)
+        return why_set(why, ERR_ARCHIVE_VALUE, "archive must be true or false");
+    enum err err = fleet_image_archive(rest->fleet, id, *flag == 't', q->now, why);
+    if (err == ERR_NONE)
+        answer_done(p, *flag == 't' ? "Image archived" : "Image is back");
+    return err;
+}
+
+HANDLER(delete_image)
+{
+    char sha256[SHA256_TEXT];
+    const char *id = query(q, "ota_image_id");
+    if (id == NULL)
+        return why_set(why, ERR_IMAGE_ID, "ota_image_id is missing");
+    enum err err = fleet_image_delete(rest->fleet, id, query_is_true(q, "force_delete"), q->now, sha256, why);
+    if (err == ERR_NONE && sha256[0])
+        err = rest->blob->ops->remove(rest->blob, sha256, why);
+    if (err == ERR_NONE)
+        answer_done(p, "Image deleted");
+    return err;
+}
+
+/* --- download -------------------------------------------------------------------------------------------------------- */
+
+/* One range, RFC 9110 14.1.2.  A header that is malformed or names several ranges is ignored, as the RFC allows. */
+static bool parse_range(const char *text, int64_t size, int64_t *from, int64_t *to)
+{
+    char *end;
+    *from = 0;
+    *to = size - 1;
+    if (text == NULL || strncmp(text, "bytes=", 6) != 0)
+        return false;
+    text += 6;
+    if (*text == '-') {
+        int64_t last = strtoll(text + 1, &end, 10);
+        if (*end != '\0' || end == text + 1)
+            return false;
+        *from = last == 0 ? size : last < size ? size - last : 0;
+        return true;
+    }
+    *from = strtoll(text, &end, 10);
+    if (end == text || *end != '-' || *from < 0)
+        return false;
+    if (end[1] == '\0')
+        return true;
+    text = end + 1;
+    *to = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || *to < *from)
+        return false;
+    if (*to >= size)
+        *to = size - 1;
+    return true;
+}
+
+HANDLER(get_image_bytes)
+{
+    struct image image;
+    int64_t from, to;
+    enum err err = fleet_image_get(rest->fleet, q->parameter, &image, why);
+    if (err == ERR_NONE)
+        err = rest->blob->ops->open(rest->blob, image.sha256, &p->file_fd, &p->file_size, why);
+    if (err != ERR_NONE)
+        return err;
+    p->type = "application/octet-stream";
+    p->cache = "private, max-age=86400, immutable";
+    snprintf(p->etag, sizeof p->etag, "\"%s\"", image.sha256);
+    const char *if_range = q->header(q, "If-Range");
+    bool is_same = if_range == NULL || strcmp(if_range, p->etag) == 0;
+    bool is_range = parse_range(is_same ? q->header(q, "Range") : NULL, p->file_size, &from, &to);
+    if (is_range && from >= p->file_size)
+        return why_set(why, ERR_RANGE, "range starts at %" PRId64 " of %" PRId64 " bytes", from, p->file_size);
+    p->status = is_range ? 206 : 200;
+    p->file_at = is_range ? from : 0;
+    p->file_len = is_range ? to - from + 1 : p->file_size;
+    return ERR_NONE;
+}

@@ -1,0 +1,146 @@
+#include "rest/inner.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_DEFAULT 25
+#define PAGE_MAX     100
+
+static const char *node_status(const struct node *n)
+{
+    return n->activated_at == 0 ? "not_activated" : n->is_online ? "online" : "offline";
+}
+
+static void write_node(struct json_out *out, const char *key, const struct node *n)
+{
+    json_out_object(out, key);
+    json_out_text(out, "node_id", n->id);
+    json_out_text(out, "name", n->name);
+    json_out_text(out, "fw_version", n->fw_version);
+    json_out_text(out, "type", n->type);
+    json_out_text(out, "model", n->model);
+    json_out_text(out, "subtype", n->subtype);
+    json_out_text(out, "project_name", n->project_name);
+    json_out_text(out, "platform", n->platform);
+    json_out_text(out, "node_status", node_status(n));
+    json_out_int(out, "registration_timestamp", n->registered_at / 1000);
+    json_out_int(out, "activation_timestamp", n->activated_at / 1000);
+    if (n->network_id[0])
+        json_out_text(out, "network_id", n->network_id);
+    json_out_object(out, "status");
+    json_out_object(out, "connectivity");
+    json_out_bool(out, "connected", n->is_online);
+    json_out_int(out, "timestamp", n->presence_at);
+    json_out_end_object(out);
+    json_out_end_object(out);
+    json_out_end_object(out);
+}
+
+HANDLER(get_nodes)
+{
+    int64_t max;
+    unsigned count = 0;
+    const char *id = query(q, "node_id"), *after = query(q, "start_id");
+    struct node *page;
+    enum err err = query_int(q, "num_records", 1, PAGE_MAX, PAGE_DEFAULT, &max, why);
+    if (err != ERR_NONE)
+        return err;
+    if ((page = calloc(PAGE_MAX, sizeof *page)) == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory");
+    err = id ? fleet_node_get(rest->fleet, id, page, why)
+             : fleet_node_list(rest->fleet, after ? after : "", page, (unsigned)max, &count, why);
+    struct json_out out;
+    if (err == ERR_NONE && id != NULL) {
+        json_out_init(&out, &p->body);
+        write_node(&out, NULL, page);
+    } else if (err == ERR_NONE) {
+        out = answer(p);
+        json_out_array(&out, "nodes");
+        for (unsigned i = 0; i < count; i++)
+            json_out_text(&out, NULL, page[i].id);
+        json_out_end_array(&out);
+        json_out_array(&out, "node_info");
+        for (unsigned i = 0; i < count; i++)
+            write_node(&out, NULL, &page[i]);
+        json_out_end_array(&out);
+        if (count == max)
+            json_out_text(&out, "next_id", page[count - 1].id);
+        json_out_int(&out, "total", count);
+        json_out_end_object(&out);
+    }
+    free(page);
+    return err;
+}
+
+/* Credentials first, then the row: a node that is listed has had credentials. */
+HANDLER(post_node)
+{
+    struct json *doc;
+    struct node node;
+    char *cert = NULL, *key = NULL;
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    const char *wanted = member_text(doc, "node_id");
+    struct id made = id_new(rest->entropy);
+    const char *id = wanted ? wanted : made.text;
+    if (!text_is_plain_id(id, NODE_ID_SIZE - 1))
+        err = why_set(why, ERR_NODE_ID, "node_id must have 1 to %d of A-Z a-z 0-9 _ - .", NODE_ID_SIZE - 1);
+    if (err == ERR_NONE)
+        err = keys_issue_node(rest->keys, id, q->now, &cert, &key, why);
+    if (err == ERR_NONE)
+        err = fleet_node_add(rest->fleet, id, q->now, &node, why);
+    if (err == ERR_NONE) {
+        struct json_out out = answer_success(p);
+        json_out_text(&out, "node_id", node.id);
+        json_out_text(&out, "mqtt_host", rest->mqtt_host);
+        json_out_text(&out, "client_cert", cert);
+        json_out_text(&out, "client_key", key);
+        json_out_text(&out, "ca_cert", rest->keys->ca_pem);
+        json_out_end_object(&out);
+    }
+    free(cert);
+    free(key);
+    json_free(doc);
+    return err;
+}
+
+/* --- nodes over HTTPS with their certificate --------------------------------------------------------------------------- */
+
+HANDLER(get_node_fetch)
+{
+    struct job job;
+    struct image image;
+    enum err err = fleet_fetch_now(rest->fleet, q->node_id, q->now, &job, &image, why);
+    if (err != ERR_NONE)
+        return err;
+    struct job_document doc = {.file_size = image.size_bytes, .metadata = job.metadata[0] ? job.metadata : NULL};
+    text_copy(doc.job_id, sizeof doc.job_id, job.id);
+    text_copy(doc.fw_version, sizeof doc.fw_version, image.fw_version);
+    text_copy(doc.file_md5, sizeof doc.file_md5, image.md5);
+    rest_image_url(rest, &image, q->now, doc.url, sizeof doc.url);
+    return job_document_write(&p->body, &doc, why);
+}
+
+HANDLER(post_node_status)
+{
+    struct status_report report;
+    enum err err = status_report_read(&report, q->body, why);
+    if (err == ERR_NONE)
+        err = fleet_on_report(rest->fleet, q->node_id, &report, q->now, why);
+    else
+        err = ERR_BODY;
+    if (err == ERR_NONE)
+        answer_done(p, "Status taken");
+    return err;
+}
+
+HANDLER(put_node_config)
+{
+    enum err err = fleet_on_config(rest->fleet, q->node_id, q->body, q->now, why);
+    if (err == ERR_NONE)
+        answer_done(p, "Config taken");
+    return err == ERR_FORMAT ? ERR_BODY : err;
+}

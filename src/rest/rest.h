@@ -1,0 +1,116 @@
+/*
+ * rest.h - RainMaker's REST paths over the fleet mind: request struct in, response struct out.
+ *
+ * Opens no socket; the HTTP library is joined on in pluviod.  A request is handled in one call:
+ *
+ *     const struct rest_route *route = rest_find(rest, &request);   when the headers are in: limits, where a body goes
+ *     rest_handle(rest, route, &request, &response);                when the body is in
+ *
+ * Promises: every answer but a file, a page and 401 is RainMaker's JSON; 401 is `{"message":"Unauthorized"}` because
+ * clients of the original meet its gateway there.  Error codes are numbers (base/err.h).
+ */
+#ifndef PLUVIO_REST_REST_H
+#define PLUVIO_REST_REST_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "fleet/fleet.h"
+#include "keys/keys.h"
+
+#define REST_BODY_MAX    (64 * 1024)           /* JSON bodies */
+#define REST_BASE64_MAX  (7 * 1024 * 1024)     /* a 5 MB image in base64, with its JSON around it */
+#define REST_UPLOAD_MAX  (200LL * 1024 * 1024) /* images by upload URL */
+#define IMAGE_BASE64_MAX (5 * 1024 * 1024)
+#define URL_LIFE_S       86400                 /* download URLs, as RainMaker's */
+#define UPLOAD_LIFE_S    3600
+#define ACCESS_LIFE_MS   (3600LL * 1000)
+#define REFRESH_LIFE_MS  (30LL * 86400 * 1000)
+
+enum rest_listener { REST_PUBLIC, REST_LOCAL, REST_NODES };
+
+struct rest_request {
+    const char *method, *path;
+    enum rest_listener listener;
+    const char *node_id;   /* REST_NODES: common name of the verified client certificate */
+    struct bytes body;     /* routes with a body in memory */
+    const char *body_file; /* routes with a body in a file: its path; the handler may move it away */
+    int64_t body_file_len;
+    time_ms now;
+    /* A query parameter or header by name, NULL when absent. */
+    const char *(*query)(const struct rest_request *r, const char *name);
+    const char *(*header)(const struct rest_request *r, const char *name);
+    /* Set by the route table. */
+    char parameter[80]; /* the path's variable part */
+    struct user user;   /* routes that need a token */
+};
+
+struct rest_response {
+    int status;
+    const char *type;     /* content type */
+    struct buf body;      /* when file_fd is -1 and page.at is NULL */
+    struct bytes page;    /* static bytes, never freed */
+    bool is_page_gzip;
+    int file_fd;          /* the HTTP layer closes it */
+    int64_t file_at, file_len, file_size;
+    char etag[72];
+    bool is_event_stream; /* the HTTP layer sends rest_stream() until the client leaves */
+    int64_t stream_after;
+    const char *cache;    /* Cache-Control; NULL: no-store */
+};
+
+enum rest_body { REST_NO_BODY, REST_BODY_MEMORY, REST_BODY_BASE64, REST_BODY_FILE };
+enum rest_auth { REST_OPEN, REST_TOKEN, REST_SIGNED_URL, REST_NODE_CERT };
+
+struct rest;
+
+struct rest_route {
+    const char *method, *path; /* a last segment "*" takes one segment */
+    enum rest_auth auth;
+    enum rest_body body;
+    enum err (*handle)(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why);
+};
+
+struct web_page {
+    const char *path, *type;
+    const uint8_t *at, *end;
+};
+
+struct rest {
+    struct fleet *fleet;
+    struct blob_store *blob;
+    struct keys *keys;
+    struct entropy *entropy;
+    struct log *log;
+    const char *public_url; /* "https://localhost:8443", in URLs given to nodes and clients */
+    const char *mqtt_host;  /* what nodes connect to, with ":port" when that is not 8883 */
+    const char *version;
+    const struct web_page *pages; /* the dashboard; ends with path NULL */
+};
+
+/* NULL with the error answer written when no route fits, or when the request is not allowed here. */
+const struct rest_route *rest_find(struct rest *rest, struct rest_request *q, struct rest_response *p);
+
+/* The most bytes of body that the route takes. */
+int64_t rest_body_max(const struct rest_route *route);
+
+void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct rest_response *p);
+
+/* Writes an error as RainMaker does. */
+void rest_fail(struct rest_response *p, enum err err, const struct why *why);
+
+/* The events after `*after` in the form of server-sent events; `*after` moves on.  Nothing new appends nothing. */
+enum err rest_stream(struct rest *rest, int64_t *after, struct buf *to, struct why *why);
+
+void rest_response_init(struct rest_response *p);
+void rest_response_deinit(struct rest_response *p);
+
+/* The URL a node downloads an image from, signed, valid for a day. */
+void rest_image_url(const struct rest *rest, const struct image *image, time_ms now, char *to, size_t size);
+
+/* Every route, for documents and tests. */
+const struct rest_route *rest_routes(size_t *count);
+
+/* Makes the first administrator when there is no user yet.  `*is_made` tells; `password` then opens the door. */
+enum err rest_first_user(struct rest *rest, const char *name, const char *password, time_ms now, bool *is_made, struct why *why);
+
+#endif
