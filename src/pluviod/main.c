@@ -1,0 +1,330 @@
+/*
+ * pluviod - the server.  Nothing but a table of parts with `up` and `down`, walked forward to start and backward to stop.
+ */
+#include "base/text.h"
+#include "blob/folder.h"
+#include "broker/broker.h"
+#include "codec/encode.h"
+#include "pluviod/bus.h"
+#include "pluviod/http.h"
+#include "pluviod/settings.h"
+#include "pluviod/system.h"
+#include "store/sqlite/sqlite_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern const struct web_page web_pages[]; /* made from web/ by the build */
+
+struct server {
+    struct settings settings;
+    struct log log;
+    struct entropy entropy;
+    struct keys keys;
+    struct sqlite_store *store;
+    struct blob_folder blob;
+    struct fleet fleet;
+    struct fleet_bell bell;
+    struct link_urls urls;
+    struct broker broker;
+    struct bus_thread *bus;
+    struct rest rest;
+    struct http *http;
+    char *hosts[HOSTS_MAX];
+    unsigned host_count;
+    char public_url[320], mqtt_host[280], password[40], uploads[512];
+};
+
+static void path_in(const struct server *s, const char *name, char *to, size_t size)
+{
+    snprintf(to, size, "%s/%s", s->settings.data, name);
+}
+
+/* --- small adapters --------------------------------------------------------------------------------------------------- */
+
+static void ring(struct fleet_bell *bell)
+{
+    struct server *s = (struct server *)(void *)((char *)bell - offsetof(struct server, bell));
+    bus_ring(s->bus);
+    http_ring(s->http);
+}
+
+static void image_url(struct link_urls *urls, const struct image *image, time_ms now, char *to, size_t size)
+{
+    struct server *s = (struct server *)(void *)((char *)urls - offsetof(struct server, urls));
+    rest_image_url(&s->rest, image, now, to, size);
+}
+
+/* --- parts ------------------------------------------------------------------------------------------------------------ */
+
+static enum err data_up(struct server *s, struct why *why)
+{
+    char path[512];
+    text_copy(path, sizeof path, s->settings.data);
+    for (char *slash = path + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+        *slash = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST)
+            return why_set(why, ERR_IO, "make the folder %s: %s", path, strerror(errno));
+    }
+    /* Others may pass through, as the broker's user must, but not look around; what is secret has its own folder. */
+    if (mkdir(path, 0711) != 0 && errno != EEXIST)
+        return why_set(why, ERR_IO, "make the folder %s: %s", path, strerror(errno));
+    return ERR_NONE;
+}
+
+static enum err names_up(struct server *s, struct why *why)
+{
+    const struct settings *c = &s->settings;
+    static const int MQTT_PORT = 8883;
+    char *save = NULL, *names = strdup(c->host);
+    for (char *name = names ? strtok_r(names, ", ", &save) : NULL; name; name = strtok_r(NULL, ", ", &save)) {
+        if (s->host_count == HOSTS_MAX) {
+            free(names);
+            return why_set(why, ERR_CONFIG, "more than %d names in --host", HOSTS_MAX);
+        }
+        s->hosts[s->host_count++] = strdup(name);
+    }
+    free(names);
+    if (s->host_count == 0)
+        return why_set(why, ERR_CONFIG, "--host must name this server");
+    snprintf(s->public_url, sizeof s->public_url, "https://%s:%d", s->hosts[0], c->https_port);
+    const char *mqtt = c->mqtt_host[0] ? c->mqtt_host : s->hosts[0];
+    snprintf(s->mqtt_host, sizeof s->mqtt_host, c->mqtt_port == MQTT_PORT ? "%s" : "%s:%d", mqtt, c->mqtt_port);
+    return ERR_NONE;
+}
+
+static void names_down(struct server *s)
+{
+    for (unsigned i = 0; i < s->host_count; i++)
+        free(s->hosts[i]);
+}
+
+static enum err keys_up(struct server *s, struct why *why)
+{
+    char path[512];
+    const char *names[HOSTS_MAX + 1];
+    unsigned count = 0;
+    for (; count < s->host_count; count++)
+        names[count] = s->hosts[count];
+    if (s->settings.mqtt_host[0])
+        names[count++] = s->settings.mqtt_host;
+    path_in(s, "keys", path, sizeof path);
+    return keys_open(&s->keys, path, names, count, &s->entropy, system_now(), why);
+}
+
+static void keys_down(struct server *s)
+{
+    keys_close(&s->keys);
+}
+
+static enum err store_up(struct server *s, struct why *why)
+{
+    char path[512];
+    path_in(s, "pluvio.db", path, sizeof path);
+    enum err err = sqlite_store_open(&s->store, path, &s->log, why);
+    path_in(s, "images", path, sizeof path);
+    return err ? err : blob_folder_open(&s->blob, path, why);
+}
+
+static void store_down(struct server *s)
+{
+    sqlite_store_close(s->store);
+}
+
+static enum err fleet_up(struct server *s, struct why *why)
+{
+    s->bell.ring = ring;
+    fleet_init(&s->fleet, sqlite_store_port(s->store), &s->entropy, &s->log, &s->bell);
+    return fleet_start(&s->fleet, system_now(), why);
+}
+
+static enum err rest_up(struct server *s, struct why *why)
+{
+    s->urls.image_url = image_url;
+    s->rest = (struct rest){&s->fleet,     &s->blob.port, &s->keys,       &s->entropy, &s->log,
+                            s->public_url, s->mqtt_host,  PLUVIO_VERSION, web_pages};
+    (void)why;
+    return ERR_NONE;
+}
+
+/* RainMaker's password rule: upper case, lower case, a digit, no blanks. */
+static void make_password(struct server *s)
+{
+    struct id id = id_new(&s->entropy);
+    snprintf(s->password, sizeof s->password, "Pv7-%.18s", id.text);
+}
+
+static enum err save_password(struct server *s, struct why *why)
+{
+    char path[512], text[400];
+    path_in(s, "admin-password", path, sizeof path);
+    int n = snprintf(text, sizeof text, "%s\n%s\n", s->settings.admin_user, s->password);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_good = fd >= 0 && write(fd, text, (size_t)n) == n && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_good ? ERR_NONE : why_set(why, ERR_IO, "write %s: %s", path, strerror(errno));
+}
+
+/* The file is written before the account exists: a crash in between leaves a password that opens nothing, never an
+ * account whose password nobody knows. */
+static enum err admin_up(struct server *s, struct why *why)
+{
+    int64_t users = 0;
+    bool is_made = false;
+    enum err err = fleet_user_count(&s->fleet, &users, why);
+    if (err != ERR_NONE || users > 0)
+        return err;
+    make_password(s);
+    if ((err = save_password(s, why)) != ERR_NONE)
+        return err;
+    err = rest_first_user(&s->rest, s->settings.admin_user, s->password, system_now(), &is_made, why);
+    if (is_made)
+        log_line(&s->log, LOG_INFO, "main", "first start: %s was made; its password is in %s/admin-password", s->settings.admin_user,
+                 s->settings.data);
+    return err;
+}
+
+static enum err http_up(struct server *s, struct why *why)
+{
+    path_in(s, "uploads", s->uploads, sizeof s->uploads);
+    struct http_config config = {
+        .rest = &s->rest, .log = &s->log, .upload_folder = s->uploads,
+        .address = s->settings.address, .http_address = s->settings.http_address,
+        .https_port = s->settings.https_port, .http_port = s->settings.http_port, .node_port = s->settings.node_port,
+        .cert_path = s->keys.server_cert, .key_path = s->keys.server_key, .ca_path = s->keys.ca_cert,
+    };
+    return http_start(&s->http, &config, why);
+}
+
+static void http_down(struct server *s)
+{
+    struct http *http = s->http;
+    s->http = NULL;
+    http_stop(http);
+}
+
+static void default_plugin(struct server *s)
+{
+    char self[320];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (s->settings.plugin[0] || n <= 0)
+        return;
+    self[n] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    snprintf(s->settings.plugin, sizeof s->settings.plugin, "%s/pluvio-mosquitto.so", self);
+    if (access(s->settings.plugin, R_OK) != 0)
+        snprintf(s->settings.plugin, sizeof s->settings.plugin, "%s/../lib/pluvio/pluvio-mosquitto.so", self);
+}
+
+static enum err broker_up(struct server *s, struct why *why)
+{
+    char folder[512];
+    path_in(s, "broker", folder, sizeof folder);
+    default_plugin(s);
+    struct broker_config config = {folder, s->settings.address, s->settings.mqtt_port, s->settings.mosquitto, s->settings.plugin, &s->keys};
+    return broker_start(&s->broker, &config, &s->log, why);
+}
+
+static void broker_down(struct server *s)
+{
+    broker_stop(&s->broker);
+}
+
+static enum err bus_up(struct server *s, struct why *why)
+{
+    struct bus_config config = {&s->fleet, &s->urls, &s->log, s->broker.socket_path, s->settings.fault};
+    return bus_start(&s->bus, &config, why);
+}
+
+static void bus_down(struct server *s)
+{
+    struct bus_thread *bus = s->bus;
+    s->bus = NULL;
+    bus_stop(bus);
+}
+
+static const struct part {
+    const char *name;
+    enum err (*up)(struct server *s, struct why *why);
+    void (*down)(struct server *s);
+} parts[] = {
+    {"data folder", data_up, NULL}, {"names", names_up, names_down}, {"keys", keys_up, keys_down}, {"store", store_up, store_down},
+    {"fleet", fleet_up, NULL},      {"rest", rest_up, NULL},         {"admin", admin_up, NULL},    {"http", http_up, http_down},
+    {"broker", broker_up, broker_down}, {"bus", bus_up, bus_down},
+};
+
+#define PARTS (sizeof parts / sizeof parts[0])
+
+/* --- the program ------------------------------------------------------------------------------------------------------ */
+
+static void wait_for_signal(void)
+{
+    sigset_t set;
+    int signal;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigwait(&set, &signal);
+}
+
+/* Before any thread starts, so that all of them inherit it. */
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void raise_limits(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024); /* a login's 19 MiB go back to the system */
+    mallopt(M_ARENA_MAX, 2);
+}
+
+int main(int argc, char **argv)
+{
+    static struct server server;
+    struct server *s = &server;
+    struct why why = {{0}};
+    size_t up = 0;
+    enum err err = settings_read(&s->settings, argc, argv, &why);
+    system_log_init(&s->log, settings_log_level(&s->settings));
+    system_entropy_init(&s->entropy);
+    raise_limits();
+    block_signals();
+    umask(0022);
+    for (; err == ERR_NONE && up < PARTS; up++)
+        if ((err = parts[up].up(s, &why)) != ERR_NONE)
+            log_line(&s->log, LOG_DEBUG, "main", "part %s failed", parts[up].name);
+    if (err == ERR_NONE) {
+        log_line(&s->log, LOG_INFO, "main", "ready: %s, nodes on mqtts://%s:%d", s->public_url, s->hosts[0], s->settings.mqtt_port);
+        wait_for_signal();
+        log_line(&s->log, LOG_INFO, "main", "stopping");
+    } else
+        fprintf(stderr, "pluviod: %s\n", why_text(&why, err));
+    /* A part that failed half-way is taken down too. */
+    for (size_t i = up; i-- > 0;)
+        if (parts[i].down != NULL)
+            parts[i].down(s);
+    return err_exit_status(err);
+}

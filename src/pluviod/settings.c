@@ -1,0 +1,200 @@
+#include "pluviod/settings.h"
+
+#include "base/text.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT(field) offsetof(struct settings, field), sizeof(((struct settings *)0)->field)
+#define PORT(field) offsetof(struct settings, field), 0
+
+static const struct setting {
+    const char *name;
+    size_t at, size; /* size 0: a port */
+    const char *otherwise, *argument, *help;
+    int group;
+} table[] = {
+    {"config", TEXT(config), "", "FILE", "Configuration file: lines `name = value` with the names of these options (default: /etc/pluvio/pluviod.conf, if it is there)", 1},
+    {"data", TEXT(data), "", "FOLDER", "Folder of the database, keys, images and broker files (default: /var/lib/pluvio for root, else ~/.local/share/pluvio)", 1},
+    {"log-level", TEXT(log_level), "info", "LEVEL", "error, warn, info or debug (default: info)", 1},
+    {"host", TEXT(host), "localhost", "NAMES", "Names and addresses people and nodes reach this server by, comma-separated; the first is put into URLs, all go into the certificate (default: localhost)", 2},
+    {"address", TEXT(address), "0.0.0.0", "ADDRESS", "Address of the HTTPS, node and MQTT listeners (default: 0.0.0.0)", 2},
+    {"https-port", PORT(https_port), "8443", "PORT", "Dashboard, REST and downloads over HTTPS (default: 8443)", 2},
+    {"http-port", PORT(http_port), "8080", "PORT", "Dashboard and REST over plain HTTP, for clients that trust no private authority; 0: none (default: 8080)", 2},
+    {"http-address", TEXT(http_address), "127.0.0.1", "ADDRESS", "Address of the plain HTTP listener; anything but 127.0.0.1 sends passwords in the clear (default: 127.0.0.1)", 2},
+    {"node-port", PORT(node_port), "8444", "PORT", "HTTPS for nodes, with their certificates; 0: none (default: 8444)", 2},
+    {"mqtt-port", PORT(mqtt_port), "8883", "PORT", "MQTT over TLS, for nodes (default: 8883)", 2},
+    {"mqtt-host", TEXT(mqtt_host), "", "NAME", "Host that nodes are told to connect to (default: the first name of --host)", 2},
+    {"admin-user", TEXT(admin_user), "admin@localhost", "NAME", "Name of the administrator made at first start (default: admin@localhost)", 3},
+    {"mosquitto", TEXT(mosquitto), "mosquitto", "PROGRAM", "The broker's program (default: mosquitto)", 3},
+    {"plugin", TEXT(plugin), "", "FILE", "Our broker plugin (default: beside this program)", 3},
+    {"fault", TEXT(fault), "", "TEXT", "For tests: die by SIGKILL when a status report that contains TEXT has come in from the broker and before anything is written", 4},
+};
+
+#define COUNT (sizeof table / sizeof table[0])
+
+static bool set(struct settings *s, const struct setting *row, const char *value)
+{
+    char *to = (char *)s + row->at;
+    if (row->size > 0)
+        return text_copy(to, row->size, value);
+    char *end;
+    long port = strtol(value, &end, 10);
+    if (*value == '\0' || *end != '\0' || port < 0 || port > 65535)
+        return false;
+    *(int *)(void *)to = (int)port;
+    return true;
+}
+
+static const struct setting *find(const char *name)
+{
+    for (size_t i = 0; i < COUNT; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+/* --- file and environment -------------------------------------------------------------------------------------------- */
+
+struct file_reader {
+    struct settings *settings;
+    struct why *why;
+};
+
+static int take_line(void *user, const char *section, const char *name, const char *value)
+{
+    struct file_reader *r = user;
+    const struct setting *row = find(name);
+    if (*section != '\0' || row == NULL || strcmp(name, "config") == 0) {
+        why_set(r->why, ERR_CONFIG, "there is no setting %s%s%s", section, *section ? "." : "", name);
+        return 0;
+    }
+    if (!set(r->settings, row, value)) {
+        why_set(r->why, ERR_CONFIG, "%s = %s is not valid", name, value);
+        return 0;
+    }
+    return 1;
+}
+
+static enum err read_file(struct settings *s, const char *path, bool must_exist, struct why *why)
+{
+    struct file_reader r = {s, why};
+    if (access(path, R_OK) != 0)
+        return must_exist ? why_set(why, ERR_CONFIG, "configuration %s: %s", path, strerror(errno)) : ERR_NONE;
+    why->text[0] = '\0';
+    int line = ini_parse(path, take_line, &r);
+    if (line == 0)
+        return ERR_NONE;
+    return why->text[0] ? why_add(why, ERR_CONFIG, "%s line %d", path, line) : why_set(why, ERR_CONFIG, "%s line %d is malformed", path, line);
+}
+
+static const char *variable(const struct setting *row)
+{
+    char name[64] = "PLUVIO_";
+    size_t n = strlen(name);
+    for (const char *c = row->name; *c && n + 1 < sizeof name; c++)
+        name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    name[n] = '\0';
+    return getenv(name);
+}
+
+static enum err read_environment(struct settings *s, struct why *why)
+{
+    for (size_t i = 0; i < COUNT; i++) {
+        const char *value = variable(&table[i]);
+        if (value != NULL && !set(s, &table[i], value))
+            return why_set(why, ERR_CONFIG, "environment: %s=%s is not valid", table[i].name, value);
+    }
+    return ERR_NONE;
+}
+
+/* --- command line ---------------------------------------------------------------------------------------------------- */
+
+#define KEY_FIRST 0x100
+
+struct command_line {
+    const char *values[COUNT];
+};
+
+static error_t take_option(int key, char *arg, struct argp_state *state)
+{
+    struct command_line *line = state->input;
+    if (key >= KEY_FIRST && key < KEY_FIRST + (int)COUNT) {
+        line->values[key - KEY_FIRST] = arg;
+        return 0;
+    }
+    if (key == ARGP_KEY_ARG)
+        argp_error(state, "there is nothing to do with \"%s\"", arg);
+    return ARGP_ERR_UNKNOWN;
+}
+
+static void read_command_line(struct command_line *line, int argc, char **argv)
+{
+    static const char *const titles[] = {NULL, "General:", "Where it listens:", "Accounts and parts:", "Tests:"};
+    struct argp_option options[COUNT + 8];
+    size_t n = 0;
+    int group = 0;
+    memset(options, 0, sizeof options);
+    for (size_t i = 0; i < COUNT; i++) {
+        if (table[i].group != group) {
+            group = table[i].group;
+            options[n++] = (struct argp_option){.doc = titles[group], .group = group};
+        }
+        options[n++] = (struct argp_option){table[i].name, KEY_FIRST + (int)i, table[i].argument, 0, table[i].help, group};
+    }
+    struct argp argp = {
+        options, take_option, NULL,
+        "Pluvio's server: over-the-air updates for ESP32 fleets, speaking ESP RainMaker's OTA.\n\n"
+        "Starts everything on one machine: REST and dashboard, downloads, and an MQTT broker as its child. At first start it "
+        "makes its data folder, a certificate authority and an administrator, whose password is written to "
+        "FOLDER/admin-password.\v"
+        "Every option can be given in the configuration file under its name, or in the environment as PLUVIO_NAME "
+        "(PLUVIO_HTTPS_PORT). The command line wins over the environment, the environment over the file.",
+        NULL, NULL, NULL,
+    };
+    argp_parse(&argp, argc, argv, 0, NULL, line);
+}
+
+static void default_data(struct settings *s)
+{
+    const char *home = getenv("HOME");
+    if (geteuid() == 0)
+        text_copy(s->data, sizeof s->data, "/var/lib/pluvio");
+    else
+        snprintf(s->data, sizeof s->data, "%s/.local/share/pluvio", home ? home : ".");
+}
+
+enum err settings_read(struct settings *s, int argc, char **argv, struct why *why)
+{
+    struct command_line line = {{NULL}};
+    argp_program_version = "pluviod " PLUVIO_VERSION;
+    read_command_line(&line, argc, argv);
+    memset(s, 0, sizeof *s);
+    for (size_t i = 0; i < COUNT; i++)
+        set(s, &table[i], table[i].otherwise);
+    default_data(s);
+    const char *config = line.values[0] ? line.values[0] : variable(&table[0]);
+    enum err err = read_file(s, config ? config : "/etc/pluvio/pluviod.conf", config != NULL, why);
+    if (err == ERR_NONE)
+        err = read_environment(s, why);
+    for (size_t i = 0; err == ERR_NONE && i < COUNT; i++)
+        if (line.values[i] != NULL && !set(s, &table[i], line.values[i]))
+            err = why_set(why, ERR_USAGE, "--%s=%s is not valid", table[i].name, line.values[i]);
+    return err;
+}
+
+enum log_level settings_log_level(const struct settings *s)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(names[i], s->log_level) == 0)
+            return (enum log_level)i;
+    return LOG_INFO;
+}

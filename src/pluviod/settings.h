@@ -1,0 +1,25 @@
+/*
+ * settings.h - what can be set: one table for options, environment and configuration file.
+ *
+ * The command line wins over PLUVIO_* variables, these over the file, the file over the defaults.
+ */
+#ifndef PLUVIO_PLUVIOD_SETTINGS_H
+#define PLUVIO_PLUVIOD_SETTINGS_H
+
+#include "base/err.h"
+#include "base/log.h"
+
+#define HOSTS_MAX 8
+
+struct settings {
+    char data[400], config[400], address[64], http_address[64], host[512], mqtt_host[256], admin_user[257], mosquitto[400],
+        plugin[400], fault[64], log_level[16];
+    int https_port, http_port, node_port, mqtt_port;
+};
+
+/* Reads everything; ends the process for --help, --version and wrong usage, as argp does. */
+enum err settings_read(struct settings *s, int argc, char **argv, struct why *why);
+
+enum log_level settings_log_level(const struct settings *s);
+
+#endif
