@@ -415,6 +415,11 @@ static bool is_merged(const struct image_reader *r)
     return has_table && has_bootloader;
 }
 
+bool image_reader_is_done(const struct image_reader *r)
+{
+    return r->state >= R_TRAILING;
+}
+
 /* Where the file stopped too early. */
 static enum err cut_off(struct image_reader *r)
 {

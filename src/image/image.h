@@ -106,6 +106,9 @@ void image_reader_init(struct image_reader *r);
  * the file's own digests are complete. */
 enum err image_reader_push(struct image_reader *r, struct bytes chunk);
 
+/* True when the image has ended or a rule is broken: more bytes cannot change the verdict on the image. */
+bool image_reader_is_done(const struct image_reader *r);
+
 /* Ends the file.  Fills `facts` in any case; returns the verdict on wholeness.  Must be called once after init. */
 enum err image_reader_finish(struct image_reader *r, struct image_facts *facts, struct why *why);
 
