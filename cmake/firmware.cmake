@@ -1,0 +1,24 @@
+# An application of a Linux node: its sources and RainMaker's, compiled with its own sdkconfig.h, linked with the stand-in
+# for ESP-IDF, and packed into an ESP image.  NAME.bin lies in the build folder.
+function(firmware name)
+  cmake_parse_arguments(ARG "" "PROJECT;VERSION;FOLDER;SECURE_VERSION" "SOURCES" ${ARGN})
+  if(NOT ARG_SECURE_VERSION)
+    set(ARG_SECURE_VERSION 0)
+  endif()
+  set(rmaker rmaker_core rmaker_mqtt rmaker_store rmaker_https rmaker_ota)
+  list(TRANSFORM rmaker PREPEND ${CMAKE_SOURCE_DIR}/src/rmaker/)
+  list(TRANSFORM rmaker APPEND .c)
+  add_executable(${name}.elf ${ARG_SOURCES} ${rmaker} ${CMAKE_SOURCE_DIR}/src/esp/esp_main.c)
+  set_target_properties(${name}.elf PROPERTIES C_EXTENSIONS ON)
+  target_include_directories(${name}.elf BEFORE PRIVATE ${CMAKE_SOURCE_DIR}/${ARG_FOLDER} ${CMAKE_SOURCE_DIR}/src/rmaker/include
+    ${CMAKE_SOURCE_DIR}/src/esp/include ${CMAKE_SOURCE_DIR}/src)
+  target_compile_options(${name}.elf PRIVATE -Wno-pedantic -Wno-missing-prototypes)
+  target_compile_definitions(${name}.elf PRIVATE PROJECT_VER="${ARG_VERSION}" ESP_PLATFORM)
+  target_link_libraries(${name}.elf PRIVATE ota wire esp Threads::Threads)
+  target_link_options(${name}.elf PRIVATE -s)
+  add_custom_command(OUTPUT ${name}.bin
+    COMMAND pluvio image pack $<TARGET_FILE:${name}.elf> --output ${name}.bin --project ${ARG_PROJECT} --version ${ARG_VERSION}
+      --secure-version ${ARG_SECURE_VERSION} --quiet
+    DEPENDS ${name}.elf pluvio VERBATIM)
+  add_custom_target(${name} ALL DEPENDS ${name}.bin)
+endfunction()
