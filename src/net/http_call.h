@@ -1,0 +1,37 @@
+/*
+ * http_call.h - one HTTP request and its answer, over libcurl.
+ *
+ * For the command line, later webhooks and object stores.  Follows no redirects: nothing that we call sends any.
+ */
+#ifndef PLUVIO_NET_HTTP_CALL_H
+#define PLUVIO_NET_HTTP_CALL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define HTTP_CALL_HEADERS 4
+
+struct http_call {
+    const char *method, *url;
+    const char *headers[HTTP_CALL_HEADERS]; /* "Name: value"; NULL ends the list */
+    struct bytes body;
+    int body_fd;         /* >= 0: the body comes from there, `body_len` bytes */
+    int64_t body_len;
+    const char *ca_file; /* authorities to trust, NULL: the system's */
+    /* Called now and then while a body is sent, with the bytes sent so far; NULL: not called. */
+    void (*on_progress)(void *arg, int64_t sent, int64_t total);
+    void *progress_arg;
+};
+
+struct http_answer {
+    int status;
+    struct buf body;
+};
+
+/* ERR_NETWORK when no answer came; any answer, 500 too, is ERR_NONE.  The caller frees answer->body. */
+enum err http_call(const struct http_call *call, struct http_answer *answer, struct why *why);
+
+/* Appends `text` percent-encoded. */
+void http_escape(struct buf *to, const char *text);
+
+#endif

@@ -1,0 +1,190 @@
+#include "pluvio/client.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SESSION_MAX 8192
+
+void client_init(struct client *c)
+{
+    const char *given = getenv("PLUVIO_SESSION"), *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    memset(c, 0, sizeof *c);
+    if (given != NULL)
+        text_copy(c->path, sizeof c->path, given);
+    else if (config != NULL)
+        snprintf(c->path, sizeof c->path, "%s/pluvio/session.json", config);
+    else
+        snprintf(c->path, sizeof c->path, "%s/.config/pluvio/session.json", home ? home : ".");
+}
+
+static void take(const struct json *doc, const char *key, char *to, size_t size)
+{
+    text_copy(to, size, json_text(json_get(doc, key)));
+}
+
+enum err client_open(struct client *c, struct why *why)
+{
+    char text[SESSION_MAX];
+    struct json *doc;
+    client_init(c);
+    int fd = open(c->path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return why_set(why, ERR_UNAUTHORIZED, "not logged in: run `pluvio login --server URL` first");
+    if (json_parse(bytes_of(text, (size_t)n), &doc, why) != ERR_NONE)
+        return why_add(why, ERR_CONFIG, "session %s", c->path);
+    take(doc, "server", c->server, sizeof c->server);
+    take(doc, "ca_file", c->ca_file, sizeof c->ca_file);
+    take(doc, "access", c->access, sizeof c->access);
+    take(doc, "refresh", c->refresh, sizeof c->refresh);
+    take(doc, "user", c->user, sizeof c->user);
+    json_free(doc);
+    return ERR_NONE;
+}
+
+static void make_folders(const char *path)
+{
+    char folder[512];
+    text_copy(folder, sizeof folder, path);
+    for (char *slash = folder + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+        *slash = '\0';
+        mkdir(folder, 0700); /* those that exist stay as they are; a real failure shows when the file is written */
+    }
+}
+
+enum err client_save(const struct client *c, struct why *why)
+{
+    struct buf text = {0};
+    struct json_out out;
+    json_out_init(&out, &text);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "server", c->server);
+    json_out_text(&out, "ca_file", c->ca_file);
+    json_out_text(&out, "user", c->user);
+    json_out_text(&out, "access", c->access);
+    json_out_text(&out, "refresh", c->refresh);
+    json_out_end_object(&out);
+    make_folders(c->path);
+    int fd = open(c->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_good = fd >= 0 && write(fd, text.at, text.len) == (ssize_t)text.len;
+    if (fd >= 0)
+        is_good &= close(fd) == 0;
+    buf_deinit(&text);
+    return is_good ? ERR_NONE : why_set(why, ERR_IO, "write %s: %s", c->path, strerror(errno));
+}
+
+/* --- calls --------------------------------------------------------------------------------------------------------------- */
+
+static enum err call_once(struct client *c, const char *method, const char *path, const char *body, struct http_answer *answer,
+                          struct why *why)
+{
+    struct buf url = {0}, token = {0};
+    buf_addf(&url, "%s%s", c->server, path);
+    buf_addf(&token, "Authorization: %s", c->access);
+    struct http_call call = {.method = method, .url = url.at, .body_fd = -1, .ca_file = c->ca_file,
+                             .headers = {"Content-Type: application/json", c->access[0] ? token.at : NULL}};
+    if (body != NULL)
+        call.body = bytes_of_text(body);
+    enum err err = http_call(&call, answer, why);
+    buf_deinit(&url);
+    buf_deinit(&token);
+    return err;
+}
+
+static bool is_network_hint_needed(const struct client *c)
+{
+    return strncmp(c->server, "https://", 8) == 0 && c->ca_file[0] == '\0';
+}
+
+static enum err read_answer(struct client *c, struct http_answer *answer, struct json **doc, struct why *why)
+{
+    enum err err = json_parse(buf_bytes(&answer->body), doc, NULL);
+    const char *text = json_text(json_get(*doc, "description"));
+    if (answer->status >= 200 && answer->status < 300 && err == ERR_NONE)
+        return ERR_NONE;
+    if (answer->status == 401)
+        why_set(why, err = ERR_UNAUTHORIZED, "%s refuses the session of %s: run `pluvio login` again", c->server, c->user);
+    else if (text != NULL)
+        why_set(why, err = ERR_USAGE, "%s", text);
+    else
+        why_set(why, err = ERR_NETWORK, "%s answered %d, and not in JSON: is it a Pluvio server?", c->server, answer->status);
+    json_free(*doc);
+    *doc = NULL;
+    return err;
+}
+
+static bool renew(struct client *c)
+{
+    struct http_answer answer;
+    struct json *doc = NULL;
+    char body[256];
+    if (c->refresh[0] == '\0')
+        return false;
+    snprintf(body, sizeof body, "{\"refreshtoken\":\"%s\"}", c->refresh);
+    c->access[0] = '\0';
+    bool is_good = call_once(c, "POST", "/v1/login2", body, &answer, NULL) == ERR_NONE && answer.status == 200 &&
+                   json_parse(buf_bytes(&answer.body), &doc, NULL) == ERR_NONE;
+    if (is_good)
+        take(doc, "accesstoken", c->access, sizeof c->access);
+    json_free(doc);
+    buf_deinit(&answer.body);
+    return is_good && client_save(c, NULL) == ERR_NONE;
+}
+
+enum err client_call(struct client *c, const char *method, const char *path, const char *body, struct json **doc, struct why *why)
+{
+    struct http_answer answer;
+    *doc = NULL;
+    enum err err = call_once(c, method, path, body, &answer, why);
+    if (err == ERR_NONE && answer.status == 401 && c->access[0] && renew(c)) {
+        buf_deinit(&answer.body);
+        err = call_once(c, method, path, body, &answer, why);
+    }
+    if (err != ERR_NONE)
+        return is_network_hint_needed(c) ? why_add(why, err, "if the server has an authority of its own, log in with --ca FILE") : err;
+    err = read_answer(c, &answer, doc, why);
+    buf_deinit(&answer.body);
+    return err;
+}
+
+/* --- upload -------------------------------------------------------------------------------------------------------------- */
+
+static void show_progress(void *arg, int64_t sent, int64_t total)
+{
+    (void)arg;
+    if (total > 0 && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r  uploading %3d%%", (int)(sent * 100 / total));
+}
+
+enum err client_upload(struct client *c, const char *url, const char *file, struct why *why)
+{
+    struct http_answer answer;
+    struct json *doc = NULL;
+    struct stat st;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return why_set(why, ERR_IO, "read %s: %s", file, strerror(errno));
+    }
+    struct http_call call = {.method = "PUT", .url = url, .body_fd = fd, .body_len = st.st_size, .ca_file = c->ca_file,
+                             .headers = {"Content-Type: application/octet-stream"}, .on_progress = show_progress};
+    enum err err = http_call(&call, &answer, why);
+    close(fd);
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r                    \r");
+    if (err == ERR_NONE && answer.status != 200)
+        err = read_answer(c, &answer, &doc, why);
+    json_free(doc);
+    buf_deinit(&answer.body);
+    return err;
+}

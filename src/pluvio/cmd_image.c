@@ -1,0 +1,367 @@
+#include "pluvio/commands.h"
+
+#include "base/text.h"
+#include "codec/encode.h"
+#include "image/image.h"
+#include "image/pack.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* --- inspect -------------------------------------------------------------------------------------------------------------- */
+
+static void row(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void row(const char *name, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (*text)
+        printf("  %s%-16s%s %s\n", style(STYLE_DIM), name, style(STYLE_NONE), text);
+}
+
+static void print_segments(const struct image_facts *f)
+{
+    for (unsigned i = 0; i < f->segments_read; i++) {
+        char name[24];
+        uint32_t address = f->segments[i].address;
+        const char *kind = address == 0 ? "padding" : f->chip && chip_maps(f->chip, address) ? "mapped from flash" : "loaded";
+        snprintf(name, sizeof name, "segment %u", i + 1);
+        row(name, "%8u bytes at offset %#8x -> 0x%08x  %s", f->segments[i].len, f->segments[i].at, address, kind);
+    }
+}
+
+static void print_desc(const struct image_facts *f)
+{
+    char sha[65];
+    if (f->has_app_desc) {
+        hex_encode(sha, bytes_of(f->app.elf_sha256, 32));
+        row("project", "%s", f->app.project_name);
+        row("version", "%s", f->app.version);
+        row("secure version", "%u", f->app.secure_version);
+        row("built", "%s %s", f->app.date, f->app.time);
+        row("ESP-IDF", "%s", f->app.idf_ver);
+        row("ELF SHA-256", "%s", sha);
+    }
+    if (f->has_boot_desc) {
+        row("bootloader", "version %u, %s", f->bootloader.version, f->bootloader.date_time);
+        row("ESP-IDF", "%s", f->bootloader.idf_ver);
+    }
+}
+
+static void print_header(const struct image_facts *f)
+{
+    static const char *const modes[] = {"QIO", "QOUT", "DIO", "DOUT", "FAST_READ", "SLOW_READ"};
+    row("kind", "%s, %s layout", image_kind_text(f->kind), image_layout_text(f->layout));
+    if (f->chip_id == CHIP_NONE)
+        row("chip", "%s", f->chip ? f->chip->name : "");
+    else
+        row("chip", "%s (id 0x%04x)", f->chip ? f->chip->name : "unknown", f->chip_id);
+    row("flash", "%s, size code %u, speed code %u", f->spi_mode < 6 ? modes[f->spi_mode] : "?", f->spi_size, f->spi_speed);
+    row("entry", "0x%08x", f->entry);
+    if (f->min_chip_rev)
+        row("chip revision", "at least v%u.%u", f->min_chip_rev / 100u, f->min_chip_rev % 100u);
+}
+
+static void print_facts(const char *path, const struct image_facts *f, enum err err, const struct why *why)
+{
+    char sha[65];
+    printf("%s%s%s\n", style(STYLE_BOLD), path, style(STYLE_NONE));
+    if (f->kind != IMAGE_UNKNOWN || f->chip != NULL) {
+        print_header(f);
+        print_desc(f);
+        print_segments(f);
+    }
+    if (err == ERR_NONE) {
+        row("checksum", "0x%02x, right", f->checksum_stored);
+        hex_encode(sha, bytes_of(f->digest, 32));
+        row("SHA-256", "%s", f->has_digest ? sha : "none appended: only the 8-bit checksum protects this image");
+        row("image", "%" PRIu64 " bytes", f->image_len);
+    }
+    if (f->trailing != TRAILING_NONE)
+        row("followed by", "%s, %" PRIu64 " bytes", image_trailing_text(f->trailing), f->file_len - f->image_len);
+    row("file", "%" PRIu64 " bytes", f->file_len);
+    if (err != ERR_NONE)
+        printf("  %s✗ %s%s\n", style(STYLE_RED), why_text(why, err), style(STYLE_NONE));
+    else if (image_check_update(f, (struct why *)(uintptr_t)why) == ERR_NONE)
+        printf("  %s✓ whole, and fit to be an update%s\n", style(STYLE_GREEN), style(STYLE_NONE));
+    else
+        printf("  %s✓ whole, but no update: %s%s\n", style(STYLE_YELLOW), why->text, style(STYLE_NONE));
+}
+
+static void write_facts(struct json_out *out, const char *path, const struct image_facts *f, enum err err, const struct why *why)
+{
+    char hex[65];
+    struct why reason = {{0}};
+    json_out_object(out, NULL);
+    json_out_text(out, "file", path);
+    json_out_bool(out, "is_whole", err == ERR_NONE);
+    json_out_bool(out, "is_update", err == ERR_NONE && image_check_update(f, &reason) == ERR_NONE);
+    if (err != ERR_NONE || reason.text[0])
+        json_out_text(out, "reason", err ? why_text(why, err) : reason.text);
+    json_out_text(out, "kind", image_kind_text(f->kind));
+    json_out_text(out, "layout", image_layout_text(f->layout));
+    if (f->chip != NULL)
+        json_out_text(out, "chip", f->chip->name);
+    if (f->has_app_desc) {
+        json_out_text(out, "project_name", f->app.project_name);
+        json_out_text(out, "version", f->app.version);
+        json_out_int(out, "secure_version", f->app.secure_version);
+        json_out_text(out, "idf_ver", f->app.idf_ver);
+        json_out_text(out, "date", f->app.date);
+        json_out_text(out, "time", f->app.time);
+    }
+    json_out_array(out, "segments");
+    for (unsigned i = 0; i < f->segments_read; i++) {
+        json_out_object(out, NULL);
+        json_out_int(out, "address", f->segments[i].address);
+        json_out_int(out, "offset", f->segments[i].at);
+        json_out_int(out, "length", f->segments[i].len);
+        json_out_end_object(out);
+    }
+    json_out_end_array(out);
+    json_out_text(out, "trailing", image_trailing_text(f->trailing));
+    json_out_int(out, "image_size", (int64_t)f->image_len);
+    json_out_int(out, "file_size", (int64_t)f->file_len);
+    hex_encode(hex, bytes_of(f->file_sha256, 32));
+    json_out_text(out, "file_sha256", hex);
+    json_out_end_object(out);
+}
+
+static enum err inspect_one(const char *path, struct json_out *out, bool is_json, struct why *why)
+{
+    struct buf file = {0};
+    struct image_facts facts;
+    enum err err = read_file(path, &file, why);
+    if (err == ERR_NONE) {
+        err = image_read(buf_bytes(&file), &facts, why);
+        if (is_json)
+            write_facts(out, path, &facts, err, why);
+        else
+            print_facts(path, &facts, err, why);
+        if (err != ERR_NONE)
+            err = why_add(why, err, "%s", path);
+    }
+    buf_deinit(&file);
+    return err;
+}
+
+enum err command_image_inspect(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
+    static const struct command_line line = {
+        rows, "FILE...", "Explain image files: chip, descriptor, segments, checks. Exit status 65 when one is not whole.", 1, ARGUMENTS_MAX};
+    struct options o;
+    struct buf text = {0};
+    struct json_out out;
+    enum err worst = ERR_NONE;
+    options_parse(&o, argc, argv, &line);
+    json_out_init(&out, &text);
+    json_out_array(&out, NULL);
+    for (unsigned i = 0; i < o.count; i++) {
+        struct why one = {{0}};
+        enum err err = inspect_one(o.arguments[i], &out, o.is_json, &one);
+        if (err != ERR_NONE) {
+            worst = err;
+            *why = one;
+        }
+    }
+    json_out_end_array(&out);
+    if (o.is_json)
+        printf("%s\n", text.at);
+    buf_deinit(&text);
+    return worst;
+}
+
+/* --- pack ----------------------------------------------------------------------------------------------------------------- */
+
+enum err command_image_pack(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {
+        {"output", 'o', "FILE", "The image to write"},
+        {"project", 'p', "NAME", "Project name, 1 to 31 characters"},
+        {"version", 'v', "VERSION", "Version, 1 to 31 characters"},
+        {"secure-version", 'S', "NUMBER", "Secure version, for anti-rollback (default: 0)"},
+        {"quiet", 'q', NULL, "Print nothing"},
+        {NULL, 0, NULL, NULL},
+    };
+    static const struct command_line line = {rows, "ELF", "Wrap a Linux program in an ESP image, to run in vesp or on a Linux node.", 1, 1};
+    struct options o;
+    struct buf elf = {0}, image = {0};
+    options_parse(&o, argc, argv, &line);
+    const char *output = option(&o, "output"), *secure = option(&o, "secure-version");
+    struct pack_options pack = {option(&o, "project"), option(&o, "version"), "", "", secure ? (uint32_t)strtoul(secure, NULL, 0) : 0, CHIP_LINUX};
+    if (output == NULL || pack.project_name == NULL || pack.version == NULL)
+        return why_set(why, ERR_USAGE, "give --output, --project and --version");
+    enum err err = read_file(o.arguments[0], &elf, why);
+    if (err == ERR_NONE)
+        err = image_pack(&image, buf_bytes(&elf), &pack, why);
+    if (err == ERR_NONE)
+        err = write_file(output, buf_bytes(&image), 0644, why);
+    if (err == ERR_NONE && option(&o, "quiet") == NULL)
+        printf("%s: %s %s, %zu bytes\n", output, pack.project_name, pack.version, image.len);
+    buf_deinit(&elf);
+    buf_deinit(&image);
+    return err;
+}
+
+/* --- upload --------------------------------------------------------------------------------------------------------------- */
+
+static void default_name(const char *path, char *to, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+    text_copy(to, size, slash ? slash + 1 : path);
+    size_t len = strlen(to);
+    if (len > 4 && strcmp(to + len - 4, ".bin") == 0)
+        to[len - 4] = '\0';
+}
+
+/* Images without an app descriptor (ESP8266's NonOS SDK) tell no version: their content does. */
+static void default_version(const struct image_facts *f, char *to, size_t size)
+{
+    to[0] = '\0';
+    if (!f->has_app_desc || f->app.version[0] == '\0')
+        snprintf(to, size, "sha256-%02x%02x%02x%02x", f->file_sha256[0], f->file_sha256[1], f->file_sha256[2], f->file_sha256[3]);
+}
+
+struct upload {
+    const char *file, *type;
+    char name[257], version[33], model[65];
+};
+
+static enum err check_file(struct upload *u, const struct options *o, struct why *why)
+{
+    struct buf file = {0};
+    struct image_facts facts;
+    enum err err = read_file(u->file, &file, why);
+    if (err == ERR_NONE)
+        err = image_read(buf_bytes(&file), &facts, why);
+    buf_deinit(&file);
+    if (err == ERR_NONE)
+        err = image_check_update(&facts, why);
+    if (err != ERR_NONE)
+        return why_add(why, err, "%s", u->file);
+    default_name(u->file, u->name, sizeof u->name);
+    default_version(&facts, u->version, sizeof u->version);
+    text_copy(u->model, sizeof u->model, facts.has_app_desc ? "" : u->name);
+    if (option(o, "name") != NULL)
+        text_copy(u->name, sizeof u->name, option(o, "name"));
+    if (option(o, "fw-version") != NULL)
+        text_copy(u->version, sizeof u->version, option(o, "fw-version"));
+    if (option(o, "model") != NULL)
+        text_copy(u->model, sizeof u->model, option(o, "model"));
+    u->type = option(o, "type");
+    return ERR_NONE;
+}
+
+static enum err confirm(struct client *c, const struct upload *u, const char *id, struct json **doc, struct why *why)
+{
+    struct buf body = {0};
+    struct json_out out;
+    json_out_init(&out, &body);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "ota_image_id", id);
+    if (u->version[0])
+        json_out_text(&out, "fw_version", u->version);
+    if (u->model[0])
+        json_out_text(&out, "model", u->model);
+    if (u->type != NULL)
+        json_out_text(&out, "type", u->type);
+    json_out_end_object(&out);
+    enum err err = client_call(c, "POST", "/v1/admin/otaimage/upload_confirm", body.at, doc, why);
+    buf_deinit(&body);
+    return err;
+}
+
+static enum err upload_one(struct client *c, struct upload *u, bool is_json, struct why *why)
+{
+    struct buf path = {0};
+    struct json *asked = NULL, *done = NULL;
+    buf_add_text(&path, "/v1/admin/otaimage/upload_request?image_name=");
+    http_escape(&path, u->name);
+    enum err err = client_call(c, "GET", path.at, NULL, &asked, why);
+    buf_deinit(&path);
+    if (err == ERR_NONE)
+        err = client_upload(c, text_of(asked, "upload_url"), u->file, why);
+    if (err == ERR_NONE)
+        err = confirm(c, u, text_of(asked, "ota_image_id"), &done, why);
+    if (err == ERR_NONE && is_json)
+        print_json(done);
+    else if (err == ERR_NONE)
+        printf("%s uploaded: %s %s, image id %s\n", u->name, text_of(done, "model"), text_of(done, "fw_version"), text_of(done, "ota_image_id"));
+    json_free(asked);
+    json_free(done);
+    return err ? why_add(why, err, "upload %s", u->file) : ERR_NONE;
+}
+
+enum err command_image_upload(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {
+        {"name", 'n', "NAME", "Name of the image (default: the file's, without .bin)"},
+        {"fw-version", 'v', "VERSION", "Version, when it shall not be the one in the image"},
+        {"model", 'm', "MODEL", "Model, when it shall not be the image's project name"},
+        {"type", 't', "TYPE", "Type of the nodes it is for"},
+        {NULL, 0, NULL, NULL},
+    };
+    static const struct command_line line = {rows, "FILE...", "Verify images and upload them.", 1, ARGUMENTS_MAX};
+    struct options o;
+    struct client c;
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    for (unsigned i = 0; err == ERR_NONE && i < o.count; i++) {
+        struct upload u = {.file = o.arguments[i]};
+        err = check_file(&u, &o, why);
+        if (err == ERR_NONE)
+            err = upload_one(&c, &u, o.is_json, why);
+    }
+    return err;
+}
+
+/* --- list ----------------------------------------------------------------------------------------------------------------- */
+
+enum err find_image(struct client *c, const char *name, char *id, size_t size, struct why *why)
+{
+    struct buf path = {0};
+    struct json *doc;
+    buf_add_text(&path, "/v1/admin/otaimage?all=true&image_name=");
+    http_escape(&path, name);
+    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
+    buf_deinit(&path);
+    if (err != ERR_NONE)
+        return err;
+    const struct json *first = json_first(json_get(doc, "ota_images"));
+    text_copy(id, size, first ? text_of(first, "ota_image_id") : name); /* else it may be an id already */
+    json_free(doc);
+    return ERR_NONE;
+}
+
+enum err command_image_list(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {{"all", 'a', NULL, "Archived images too"}, {NULL, 0, NULL, NULL}};
+    static const struct command_line line = {rows, "", "List uploaded images, newest first.", 0, 0};
+    struct options o;
+    struct client c;
+    struct json *doc;
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = client_call(&c, "GET", option(&o, "all") ? "/v1/admin/otaimage?all=true&num_records=100" : "/v1/admin/otaimage?num_records=100",
+                          NULL, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    if (o.is_json)
+        print_json(doc);
+    else
+        printf("%s%-24s %-20s %-20s %-10s %10s  %s%s\n", style(STYLE_BOLD), "NAME", "MODEL", "VERSION", "PLATFORM", "BYTES", "ID", style(STYLE_NONE));
+    JSON_EACH (image, o.is_json ? NULL : json_get(doc, "ota_images"))
+        printf("%-24s %-20s %-20s %-10s %10" PRId64 "  %s\n", text_of(image, "image_name"), text_of(image, "model"), text_of(image, "fw_version"),
+               text_of(image, "platform"), int_of(image, "file_size"), text_of(image, "ota_image_id"));
+    json_free(doc);
+    return ERR_NONE;
+}

@@ -1,0 +1,328 @@
+#include "pluvio/commands.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- start ---------------------------------------------------------------------------------------------------------------- */
+
+static void write_order(struct buf *body, const struct options *o, const char *image_id)
+{
+    struct json_out out;
+    json_out_init(&out, body);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "ota_job_name", option(o, "name"));
+    json_out_text(&out, "ota_image_id", image_id);
+    if (option(o, "description") != NULL)
+        json_out_text(&out, "description", option(o, "description"));
+    if (option(o, "priority") != NULL)
+        json_out_int(&out, "priority", strtol(option(o, "priority"), NULL, 10));
+    if (option(o, "metadata") != NULL)
+        json_out_raw(&out, "metadata", option(o, "metadata"));
+    json_out_array(&out, option(o, "all") ? "groups" : "nodes");
+    if (option(o, "all") != NULL)
+        json_out_text(&out, NULL, "FFFF-FFFF");
+    for (unsigned i = 0; option(o, "all") == NULL && i < o->count; i++)
+        json_out_text(&out, NULL, o->arguments[i]);
+    json_out_end_array(&out);
+    json_out_end_object(&out);
+}
+
+static enum err check_metadata(const char *text, struct why *why)
+{
+    struct json *doc;
+    if (text == NULL)
+        return ERR_NONE;
+    enum err err = json_parse(bytes_of_text(text), &doc, why);
+    if (err == ERR_NONE && !json_is_object(doc))
+        err = why_set(why, ERR_USAGE, "it is no JSON object");
+    json_free(doc);
+    return err ? why_add(why, ERR_USAGE, "--metadata") : ERR_NONE;
+}
+
+enum err command_job_start(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {
+        {"image", 'i', "NAME|ID", "The image to install"},
+        {"name", 'n', "NAME", "Name of the job (default: the image's name and a number)"},
+        {"all", 'a', NULL, "Every node, those that are added later too"},
+        {"force-push", 'f', NULL, "Tell the nodes at once; else they get it when they ask"},
+        {"description", 'd', "TEXT", "What the update is for"},
+        {"priority", 'p', "1..10", "1 goes first (default: 5)"},
+        {"metadata", 'm', "JSON", "Download window, validity and your own keys, for the nodes"},
+        {"watch", 'w', NULL, "Follow it to its end"},
+        {NULL, 0, NULL, NULL},
+    };
+    static const struct command_line line = {rows, "[NODE-ID...]", "Start an update job for nodes, or for all.", 0, ARGUMENTS_MAX};
+    struct options o;
+    struct client c;
+    char image_id[64], name[300];
+    struct json *doc = NULL;
+    struct buf body = {0};
+    options_parse(&o, argc, argv, &line);
+    if (option(&o, "image") == NULL)
+        return why_set(why, ERR_USAGE, "say which image: --image NAME");
+    if (o.count == 0 && option(&o, "all") == NULL)
+        return why_set(why, ERR_USAGE, "name nodes, or give --all");
+    enum err err = check_metadata(option(&o, "metadata"), why);
+    if (err == ERR_NONE)
+        err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = find_image(&c, option(&o, "image"), image_id, sizeof image_id, why);
+    if (err != ERR_NONE)
+        return err;
+    if (option(&o, "name") == NULL) {
+        snprintf(name, sizeof name, "%.200s %ld", option(&o, "image"), (long)time(NULL));
+        for (unsigned i = 0; rows[i].name != NULL; i++)
+            if (strcmp(rows[i].name, "name") == 0)
+                o.values[i] = name;
+    }
+    write_order(&body, &o, image_id);
+    err = client_call(&c, "POST", option(&o, "force-push") ? "/v1/admin/otajob?force_push=true" : "/v1/admin/otajob", body.at, &doc, why);
+    buf_deinit(&body);
+    if (err != ERR_NONE)
+        return err;
+    if (o.is_json)
+        print_json(doc);
+    else
+        printf("Job %s started.\n", text_of(doc, "ota_job_id"));
+    if (option(&o, "watch") != NULL)
+        err = watch_job(&c, text_of(doc, "ota_job_id"), o.is_json, why);
+    json_free(doc);
+    return err;
+}
+
+/* --- list, cancel --------------------------------------------------------------------------------------------------------- */
+
+enum err command_job_list(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {{"all", 'a', NULL, "Archived jobs too"}, {NULL, 0, NULL, NULL}};
+    static const struct command_line line = {rows, "", "List jobs, newest first.", 0, 0};
+    struct options o;
+    struct client c;
+    struct json *doc;
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = client_call(&c, "GET", option(&o, "all") ? "/v1/admin/otajob?all=true&num_records=100" : "/v1/admin/otajob?num_records=100", NULL, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    if (o.is_json)
+        print_json(doc);
+    else
+        printf("%s%-32s %-10s %7s %7s %7s %7s  %s%s\n", style(STYLE_BOLD), "NAME", "STATUS", "NODES", "SUCCESS", "FAILED", "REJECT", "ID", style(STYLE_NONE));
+    JSON_EACH (job, o.is_json ? NULL : json_get(doc, "ota_jobs"))
+        printf("%-32s %-10s %7" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 "  %s\n", text_of(job, "ota_job_name"), text_of(job, "status"),
+               int_of(job, "total_count"), int_of(job, "success_count"), int_of(job, "failed_count"), int_of(job, "rejected_count"), text_of(job, "ota_job_id"));
+    json_free(doc);
+    return ERR_NONE;
+}
+
+static enum err find_job(struct client *c, const char *name, char *id, size_t size, struct why *why)
+{
+    struct buf path = {0};
+    struct json *doc;
+    buf_add_text(&path, "/v1/admin/otajob?all=true&ota_job_name=");
+    http_escape(&path, name);
+    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
+    buf_deinit(&path);
+    if (err != ERR_NONE)
+        return err;
+    text_copy(id, size, name);
+    JSON_EACH (job, json_get(doc, "ota_jobs"))
+        if (strcmp(text_of(job, "ota_job_name"), name) == 0) {
+            text_copy(id, size, text_of(job, "ota_job_id"));
+            break;
+        }
+    json_free(doc);
+    return ERR_NONE;
+}
+
+enum err command_job_cancel(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
+    static const struct command_line line = {rows, "JOB", "Offer a job to no further node. What nodes have begun goes on.", 1, 1};
+    struct options o;
+    struct client c;
+    struct json *doc = NULL;
+    char id[64], body[128];
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = find_job(&c, o.arguments[0], id, sizeof id, why);
+    if (err != ERR_NONE)
+        return err;
+    snprintf(body, sizeof body, "{\"ota_job_id\":\"%.40s\"}", id);
+    err = client_call(&c, "PUT", "/v1/admin/otajob", body, &doc, why);
+    if (err == ERR_NONE && o.is_json)
+        print_json(doc);
+    else if (err == ERR_NONE)
+        printf("Job %s cancelled.\n", text_of(doc, "ota_job_name"));
+    json_free(doc);
+    return err;
+}
+
+enum err command_job_watch(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
+    static const struct command_line line = {rows, "JOB", "Follow a job live to its end. Exit status 1 when a node did not succeed.", 1, 1};
+    struct options o;
+    struct client c;
+    char id[64];
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = find_job(&c, o.arguments[0], id, sizeof id, why);
+    return err ? err : watch_job(&c, id, o.is_json, why);
+}
+
+/* --- watch ---------------------------------------------------------------------------------------------------------------- */
+
+#define POLL_MS     400
+#define SHOWN_MAX   20 /* nodes drawn at once; the others are counted */
+#define BAR_CELLS   24
+#define SILENCE_MAX 75 /* polls without an answer, half a minute: a server may be restarting */
+
+static const struct look {
+    const char *state, *sign;
+    enum style style;
+    int percent; /* where the bar stands, -1: the download's percentage */
+} looks[] = {
+    {"triggered", "·", STYLE_DIM, 0},        {"offered", "→", STYLE_BLUE, 0},      {"in-progress", "↓", STYLE_BLUE, -1},
+    {"rebooting", "↻", STYLE_BLUE, 100},     {"on-trial", "?", STYLE_YELLOW, 100}, {"provisional", "?", STYLE_YELLOW, 100},
+    {"delayed", "…", STYLE_YELLOW, 0},       {"failed", "!", STYLE_YELLOW, 0},     {"success", "✓", STYLE_GREEN, 100},
+    {"rejected", "✗", STYLE_RED, 0},         {"rolled-back", "↶", STYLE_RED, 0},   {"gave-up", "✗", STYLE_RED, 0},
+};
+
+static const struct look *look_of(const char *state)
+{
+    for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
+        if (strcmp(looks[i].state, state) == 0)
+            return &looks[i];
+    return &looks[0];
+}
+
+struct watch {
+    unsigned lines; /* drawn last time, to draw over */
+    bool is_terminal;
+    struct {
+        char node[65], state[16];
+        int64_t percent;
+    } last[SHOWN_MAX];
+};
+
+static unsigned terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 100;
+}
+
+static void draw_bar(int percent)
+{
+    int full = percent * BAR_CELLS / 100;
+    for (int i = 0; i < BAR_CELLS; i++)
+        fputs(i < full ? "█" : "░", stdout);
+}
+
+static void draw_node(const struct json *e)
+{
+    const struct look *look = look_of(text_of(e, "state"));
+    int percent = look->percent >= 0 ? look->percent : (int)int_of(e, "percent");
+    int room = (int)terminal_columns() - 24 - BAR_CELLS - 24;
+    printf("\033[2K  %-22.22s %s", text_of(e, "node_id"), style(look->style));
+    draw_bar(percent);
+    printf(" %s %-12s%s %.*s\n", look->sign, text_of(e, "state"), style(STYLE_NONE), room > 0 ? room : 0, text_of(e, "additional_info"));
+}
+
+static void draw(struct watch *w, const struct json *job, const struct json *status)
+{
+    unsigned shown = 0;
+    if (w->lines > 0)
+        printf("\033[%uA", w->lines);
+    printf("\033[2K%s%s%s  %s  %" PRId64 "/%" PRId64 " done, %" PRId64 " succeeded\n", style(STYLE_BOLD), text_of(job, "ota_job_name"), style(STYLE_NONE),
+           text_of(job, "status"), int_of(job, "completed_count"), int_of(job, "total_count"), int_of(job, "success_count"));
+    JSON_EACH (e, json_get(status, "node_ota_status"))
+        if (shown < SHOWN_MAX) {
+            draw_node(e);
+            shown++;
+        }
+    w->lines = shown + 1;
+    fflush(stdout);
+}
+
+/* Without a terminal: one line for each change. */
+static void tell_changes(struct watch *w, const struct json *status, bool is_json)
+{
+    unsigned i = 0;
+    JSON_EACH (e, json_get(status, "node_ota_status")) {
+        if (i == SHOWN_MAX)
+            break;
+        bool is_new = strcmp(w->last[i].node, text_of(e, "node_id")) != 0 || strcmp(w->last[i].state, text_of(e, "state")) != 0 ||
+                      w->last[i].percent != int_of(e, "percent");
+        text_copy(w->last[i].node, sizeof w->last[i].node, text_of(e, "node_id"));
+        text_copy(w->last[i].state, sizeof w->last[i].state, text_of(e, "state"));
+        w->last[i].percent = int_of(e, "percent");
+        i++;
+        if (!is_new)
+            continue;
+        if (is_json)
+            print_json(e);
+        else
+            printf("%-22s %-12s %3" PRId64 "%%  %s\n", text_of(e, "node_id"), text_of(e, "state"), int_of(e, "percent"), text_of(e, "additional_info"));
+    }
+    fflush(stdout);
+}
+
+static enum err poll_once(struct client *c, const char *job_id, struct json **job, struct json **status, struct why *why)
+{
+    char path[160];
+    *job = *status = NULL;
+    snprintf(path, sizeof path, "/v1/admin/otajob?ota_job_id=%.64s", job_id);
+    enum err err = client_call(c, "GET", path, NULL, job, why);
+    if (err != ERR_NONE)
+        return err;
+    snprintf(path, sizeof path, "/v1/admin/otajob/status?ota_job_id=%.64s", job_id);
+    return client_call(c, "GET", path, NULL, status, why);
+}
+
+static enum err verdict(const struct json *job, struct why *why)
+{
+    int64_t total = int_of(job, "total_count"), good = int_of(job, "success_count");
+    if (good == total && strcmp(text_of(job, "status"), "finished") == 0)
+        return ERR_NONE;
+    return why_set(why, ERR_JOB_FAILED, "job %s is %s: %" PRId64 " of %" PRId64 " nodes succeeded", text_of(job, "ota_job_name"),
+                   text_of(job, "status"), good, total);
+}
+
+enum err watch_job(struct client *c, const char *job_id, bool is_json, struct why *why)
+{
+    struct watch w = {.is_terminal = !is_json && isatty(STDOUT_FILENO)};
+    unsigned silence = 0;
+    for (;;) {
+        struct json *job, *status;
+        enum err err = poll_once(c, job_id, &job, &status, why);
+        bool is_over = false;
+        if (err == ERR_NONE) {
+            silence = 0;
+            if (w.is_terminal)
+                draw(&w, job, status);
+            else
+                tell_changes(&w, status, is_json);
+            is_over = strcmp(text_of(job, "status"), "active") != 0;
+            if (is_over)
+                err = verdict(job, why);
+        }
+        json_free(job);
+        json_free(status);
+        if (is_over || (err != ERR_NONE && (err != ERR_NETWORK || ++silence > SILENCE_MAX)))
+            return err;
+        poll(NULL, 0, POLL_MS);
+    }
+}

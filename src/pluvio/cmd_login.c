@@ -1,0 +1,107 @@
+#include "pluvio/commands.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define SERVER_DEFAULT "http://127.0.0.1:8080"
+
+static bool read_line(FILE *from, char *to, size_t size)
+{
+    if (fgets(to, (int)size, from) == NULL)
+        return false;
+    to[strcspn(to, "\r\n")] = '\0';
+    return *to != '\0';
+}
+
+static bool ask_password(char *to, size_t size)
+{
+    struct termios shown, hidden;
+    bool is_terminal = tcgetattr(STDIN_FILENO, &shown) == 0;
+    fputs("Password: ", stderr);
+    if (is_terminal) {
+        hidden = shown;
+        hidden.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+    }
+    bool is_read = read_line(stdin, to, size);
+    if (is_terminal) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+        fputs("\n", stderr);
+    }
+    return is_read;
+}
+
+/* The file that pluviod writes at first start: user name, then password; a file with a password alone will do. */
+static bool read_credentials(const char *path, char *user, size_t user_size, char *password, size_t size)
+{
+    char first[300] = "", second[300] = "";
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    bool is_read = read_line(file, first, sizeof first);
+    bool is_pair = is_read && read_line(file, second, sizeof second);
+    fclose(file);
+    text_copy(password, size, is_pair ? second : first);
+    if (is_pair && *user == '\0')
+        text_copy(user, user_size, first);
+    return is_read;
+}
+
+static enum err log_in(struct client *c, const char *password, struct why *why)
+{
+    struct buf body = {0};
+    struct json_out out;
+    struct json *doc;
+    json_out_init(&out, &body);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "user_name", c->user);
+    json_out_text(&out, "password", password);
+    json_out_end_object(&out);
+    enum err err = client_call(c, "POST", "/v1/login2", body.at, &doc, why);
+    buf_deinit(&body);
+    if (err != ERR_NONE)
+        return err;
+    text_copy(c->access, sizeof c->access, text_of(doc, "accesstoken"));
+    text_copy(c->refresh, sizeof c->refresh, text_of(doc, "refreshtoken"));
+    json_free(doc);
+    return client_save(c, why);
+}
+
+enum err command_login(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {
+        {"server", 's', "URL", "The server (default: " SERVER_DEFAULT ")"},
+        {"user", 'u', "NAME", "User name"},
+        {"password-file", 'p', "FILE", "Read the password from a file; pluviod's FOLDER/admin-password has the user name too"},
+        {"ca", 'c', "FILE", "The authority that signed the server's certificate (FOLDER/keys/ca.crt)"},
+        {NULL, 0, NULL, NULL},
+    };
+    static const struct command_line line = {rows, "", "Log in to a server and remember the session.", 0, 0};
+    struct options o;
+    struct client c;
+    char password[300] = "", resolved[4096];
+    options_parse(&o, argc, argv, &line);
+    client_init(&c);
+    text_copy(c.server, sizeof c.server, option(&o, "server") ? option(&o, "server") : SERVER_DEFAULT);
+    while (c.server[0] && c.server[strlen(c.server) - 1] == '/')
+        c.server[strlen(c.server) - 1] = '\0';
+    text_copy(c.user, sizeof c.user, option(&o, "user"));
+    if (option(&o, "ca") != NULL && (realpath(option(&o, "ca"), resolved) == NULL || !text_copy(c.ca_file, sizeof c.ca_file, resolved)))
+        return why_set(why, ERR_IO, "the authority %s cannot be read", option(&o, "ca"));
+    const char *file = option(&o, "password-file");
+    if (file != NULL && !read_credentials(file, c.user, sizeof c.user, password, sizeof password))
+        return why_set(why, ERR_IO, "no password in %s", file);
+    if (c.user[0] == '\0')
+        return why_set(why, ERR_USAGE, "say who: --user NAME");
+    if (file == NULL && !ask_password(password, sizeof password))
+        return why_set(why, ERR_USAGE, "no password was given");
+    enum err err = log_in(&c, password, why);
+    if (err == ERR_NONE)
+        printf("Logged in to %s as %s.\n", c.server, c.user);
+    return err;
+}

@@ -1,0 +1,158 @@
+/*
+ * pluvio - the command line of makers and operators.
+ */
+#include "pluvio/commands.h"
+
+#include "base/text.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct command {
+    const char *noun, *verb, *help;
+    enum err (*run)(int argc, char **argv, struct why *why);
+} commands[] = {
+    {"login", NULL, "Log in to a server and remember the session", command_login},
+    {"node", "add", "Register a node and make its credentials and fctry partition", command_node_add},
+    {"node", "list", "List nodes with their versions and whether they are online", command_node_list},
+    {"image", "inspect", "Explain an image file, and whether it is whole", command_image_inspect},
+    {"image", "pack", "Wrap a Linux program in an ESP image, for Linux nodes", command_image_pack},
+    {"image", "upload", "Verify and upload an image", command_image_upload},
+    {"image", "list", "List uploaded images", command_image_list},
+    {"job", "start", "Start an update job", command_job_start},
+    {"job", "watch", "Follow a job live to its end", command_job_watch},
+    {"job", "list", "List jobs", command_job_list},
+    {"job", "cancel", "Offer a job to no further node", command_job_cancel},
+};
+
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "Usage: pluvio COMMAND [OPTION...]\n"
+                "Over-the-air updates for ESP32 fleets: images, nodes and jobs of a Pluvio server.\n\nCommands:\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "%s %s", commands[i].noun, commands[i].verb ? commands[i].verb : "");
+        fprintf(to, "  %-14s %s\n", name, commands[i].help);
+    }
+    fprintf(to, "\n`pluvio COMMAND --help` tells a command's options. Most take --json.\n\n"
+                "From an image to a finished update:\n"
+                "  pluvio login --server http://127.0.0.1:8080 --user admin@localhost\n"
+                "  pluvio image upload blinky-1.1.0.bin\n"
+                "  pluvio job start --image blinky-1.1.0 --all --force-push --watch\n\n"
+                "Exit status: 0 success; 1 a watched job did not succeed everywhere; 64 wrong usage; 65 bad input;\n"
+                "66 not found; 69 server not reached; 77 not logged in or not allowed.\n");
+}
+
+static const struct command *find(const char *noun, const char *verb)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].noun, noun) == 0 &&
+            (commands[i].verb == NULL || (verb != NULL && strcmp(commands[i].verb, verb) == 0)))
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown(const char *noun, const char *verb)
+{
+    bool is_noun = false;
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].noun, noun) == 0) {
+            if (!is_noun)
+                fprintf(stderr, "pluvio: `%s` goes with", noun);
+            fprintf(stderr, "%s %s", is_noun ? "," : "", commands[i].verb);
+            is_noun = true;
+        }
+    if (is_noun)
+        fprintf(stderr, "%s%s\n", verb ? ", not " : "", verb ? verb : "");
+    else
+        fprintf(stderr, "pluvio: there is no command %s; `pluvio --help` lists them\n", noun);
+    return err_exit_status(ERR_USAGE);
+}
+
+static int run(const struct command *c, int argc, char **argv)
+{
+    struct why why = {{0}};
+    char title[40];
+    int skip = c->verb ? 2 : 1;
+    snprintf(title, sizeof title, c->verb ? "pluvio %s %s" : "pluvio %s", c->noun, c->verb);
+    argv[skip] = title;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    enum err err = c->run(argc - skip, argv + skip, &why);
+    if (err != ERR_NONE)
+        fprintf(stderr, "%spluvio: %s%s\n", style(STYLE_RED), why_text(&why, err), style(STYLE_NONE));
+    curl_global_cleanup();
+    return err_exit_status(err);
+}
+
+int main(int argc, char **argv)
+{
+    const char *noun = argc > 1 ? argv[1] : "--help", *verb = argc > 2 ? argv[2] : NULL;
+    if (strcmp(noun, "--help") == 0 || strcmp(noun, "help") == 0 || strcmp(noun, "-?") == 0) {
+        print_help(stdout);
+        return argc > 1 ? 0 : err_exit_status(ERR_USAGE);
+    }
+    if (strcmp(noun, "--version") == 0) {
+        printf("pluvio " PLUVIO_VERSION "\n");
+        return 0;
+    }
+    const struct command *c = find(noun, verb);
+    return c ? run(c, argc, argv) : unknown(noun, verb);
+}
+
+/* --- what commands print with ------------------------------------------------------------------------------------------------ */
+
+const char *style(enum style s)
+{
+    static const char *const codes[] = {"\033[0m", "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[33m", "\033[36m"};
+    return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL ? codes[s] : "";
+}
+
+void print_json(const struct json *doc)
+{
+    char *text = json_dup_text(doc);
+    printf("%s\n", text ? text : "null");
+    free(text);
+}
+
+const char *text_of(const struct json *object, const char *key)
+{
+    const char *text = json_text(json_get(object, key));
+    return text ? text : "";
+}
+
+int64_t int_of(const struct json *object, const char *key)
+{
+    int64_t value = 0;
+    return json_int(json_get(object, key), &value) ? value : 0;
+}
+
+enum err read_file(const char *path, struct buf *to, struct why *why)
+{
+    char chunk[65536];
+    ssize_t n = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && (n = read(fd, chunk, sizeof chunk)) > 0)
+        buf_add(to, chunk, (size_t)n);
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    if (n != 0)
+        return why_set(why, ERR_IO, "read %s: %s", path, strerror(saved));
+    return to->is_failed ? why_set(why, ERR_NO_MEMORY, "no memory for %s", path) : ERR_NONE;
+}
+
+enum err write_file(const char *path, struct bytes data, int mode, struct why *why)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    bool is_good = fd >= 0 && write(fd, data.at, data.len) == (ssize_t)data.len;
+    if (fd >= 0)
+        is_good &= close(fd) == 0;
+    return is_good ? ERR_NONE : why_set(why, ERR_IO, "write %s: %s", path, strerror(errno));
+}
