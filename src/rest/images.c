@@ -14,18 +14,19 @@
 #define PAGE_DEFAULT 25
 #define PAGE_MAX     100
 
-static void signed_url(const struct rest *rest, const char *method, const char *path, int64_t expires_s, char *to, size_t size)
+static void signed_url(const struct rest *rest, const char *base, const char *method, const char *path, int64_t expires_s, char *to,
+                       size_t size)
 {
     char signature[URL_SIGNATURE_SIZE];
     url_sign(rest->keys, method, path, expires_s, signature);
-    snprintf(to, size, "%s%s?e=%" PRId64 "&s=%s", rest->public_url, path, expires_s, signature);
+    snprintf(to, size, "%s%s?e=%" PRId64 "&s=%s", base, path, expires_s, signature);
 }
 
 void rest_image_url(const struct rest *rest, const struct image *image, time_ms now, char *to, size_t size)
 {
     char path[64];
     snprintf(path, sizeof path, "/v1/files/%s", image->id);
-    signed_url(rest, "GET", path, now / 1000 + URL_LIFE_S, to, size);
+    signed_url(rest, rest->public_url, "GET", path, now / 1000 + URL_LIFE_S, to, size);
 }
 
 static void write_image(struct json_out *out, const char *key, const struct rest *rest, const struct image *i, time_ms now)
@@ -226,7 +227,11 @@ HANDLER(get_image_upload)
     if (err != ERR_NONE)
         return err;
     snprintf(path, sizeof path, "/v1/uploads/%s", image.id);
-    signed_url(rest, "PUT", path, q->now / 1000 + UPLOAD_LIFE_S, url, sizeof url);
+    /* Who came in by plain HTTP on loopback may not trust our authority: the upload goes the way the request came. */
+    char local[300];
+    const char *host = q->listener == REST_LOCAL ? q->header(q, "Host") : NULL;
+    snprintf(local, sizeof local, "http://%s", host ? host : "");
+    signed_url(rest, host ? local : rest->public_url, "PUT", path, q->now / 1000 + UPLOAD_LIFE_S, url, sizeof url);
     struct json_out out = answer_success(p);
     json_out_text(&out, "ota_image_id", image.id);
     json_out_text(&out, "upload_url", url);
