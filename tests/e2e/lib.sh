@@ -1,0 +1,66 @@
+# What the end-to-end scenarios share.  Each begins with its goal in one sentence and sources this:
+#   scenario.sh BUILD-FOLDER SOURCE-FOLDER NUMBER      NUMBER gives every scenario ports of its own
+set -euo pipefail
+bin=$(readlink -f "$1") root=$(readlink -f "$2") number=$3
+. "$root/scripts/lib.sh"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/pluvio-e2e.XXXXXX")
+chmod 755 "$work"
+export PLUVIO_SESSION=$work/session.json NO_COLOR=1
+# Leaks are looked for in the unit tests; here a process may be killed at any point.
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path=$work/asan UBSAN_OPTIONS=print_stacktrace=1:log_path=$work/ubsan
+base=$((21000 + number * 20))
+https=$(free_port $base) http=$(free_port $((base + 4))) node_port=$(free_port $((base + 8))) mqtt=$(free_port $((base + 12)))
+pids=() server_pid='' server_options=()
+
+cleanup() {
+  local status=$?
+  trap - EXIT
+  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
+  [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || true
+  wait 2>/dev/null || true
+  if compgen -G "$work/asan*" >/dev/null || compgen -G "$work/ubsan*" >/dev/null; then
+    echo "a sanitizer spoke:"; cat "$work"/asan* "$work"/ubsan* 2>/dev/null; status=1
+  fi
+  if [ $status -ne 0 ]; then
+    echo "=== pluviod"; tail -n 40 "$work/pluviod.log" 2>/dev/null || true
+    for log in "$work"/n*.log; do [ -f "$log" ] && { echo "=== $log"; tail -n 30 "$log"; }; done
+  fi
+  rm -rf "$work"
+  exit $status
+}
+trap cleanup EXIT
+trap 'exit 143' TERM INT
+
+die() { echo "FAILED: $*" >&2; exit 1; }
+
+start_server() {  # start_server [OPTION...]
+  spawn "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node_port" --mqtt-port "$mqtt" \
+    --log-level debug "${server_options[@]}" "$@" >>"$work/pluviod.log" 2>&1 &
+  server_pid=$!
+  wait_for 30 curl -sf "http://127.0.0.1:$http/healthz" || die "the server did not start"
+}
+
+login() { "$bin/pluvio" login --server "http://127.0.0.1:$http" --password-file "$work/data/admin-password" >/dev/null; }
+token() { jq -r .access "$PLUVIO_SESSION"; }
+rest() { local method=$1 path=$2; shift 2; curl -s -X "$method" -H "Authorization: $(token)" "http://127.0.0.1:$http$path" "$@"; }
+
+add_node() {  # add_node NAME
+  "$bin/pluvio" node add "$1" --out "$work/$1" >/dev/null
+  "$bin/vesp" new "$work/$1.flash" --app "$bin/blinky-1.0.0.bin" --fctry "$work/$1/fctry.bin" --ca-bundle "$work/$1/ca.crt"
+}
+
+run_node() {  # run_node NAME [fast|real]
+  spawn "$bin/vesp" run "$work/$1.flash" --flash-speed "${2:-real}" >>"$work/$1.log" 2>&1 &
+  pids+=($!)
+}
+
+node_field() { rest GET "/v1/admin/nodes?node_id=$1" | jq -r ".$2"; }
+is_online() { [ "$(node_field "$1" node_status)" = online ]; }
+runs() { [ "$(node_field "$1" fw_version)" = "$2" ]; }
+state() { rest GET "/v1/admin/otajob/status?ota_job_id=$1&node_id=$2" | jq -r '.node_ota_status[0].state'; }
+in_state() { [ "$(state "$1" "$2")" = "$3" ]; }
+job_field() { rest GET "/v1/admin/otajob?ota_job_id=$1" | jq -r ".$2"; }
+is_finished() { [ "$(job_field "$1" status)" = finished ]; }
+upload() { "$bin/pluvio" image upload "$bin/$1.bin" >/dev/null; }
+start_job() { "$bin/pluvio" job start --json "$@" | jq -r .ota_job_id; }

@@ -1,0 +1,341 @@
+/* Goal: RainMaker's paths, fields and codes, by requests without a socket. */
+#include "../fleet/rig.h"
+#include "blob/folder.h"
+#include "codec/encode.h"
+#include "codec/json.h"
+#include "image/pack.h"
+#include "rest/rest.h"
+
+#include <unistd.h>
+
+struct bench {
+    struct rig *r;
+    struct blob_folder blob;
+    struct keys keys;
+    struct rest rest;
+    struct test_entropy entropy;
+    char folder[64], token[TOKEN_SIZE];
+};
+
+struct fake {
+    struct rest_request q;
+    const char *query[12], *token, *range;
+};
+
+static const char *get_query(const struct rest_request *q, const char *name)
+{
+    const struct fake *f = (const struct fake *)(const void *)q;
+    for (int i = 0; i + 1 < 12 && f->query[i]; i += 2)
+        if (strcmp(f->query[i], name) == 0)
+            return f->query[i + 1];
+    return NULL;
+}
+
+static const char *get_header(const struct rest_request *q, const char *name)
+{
+    const struct fake *f = (const struct fake *)(const void *)q;
+    return strcmp(name, "Authorization") == 0 ? f->token : strcmp(name, "Range") == 0 ? f->range : NULL;
+}
+
+static int set_up(void **state)
+{
+    static const struct web_page none[] = {{NULL, NULL, NULL, NULL}};
+    struct bench *b = calloc(1, sizeof *b);
+    bool is_made;
+    char path[100];
+    rig_set_up((void **)&b->r);
+    test_entropy_init(&b->entropy);
+    snprintf(b->folder, sizeof b->folder, "/tmp/pluvio-rest-%d", (int)getpid());
+    snprintf(path, sizeof path, "rm -rf %s && mkdir %s", b->folder, b->folder);
+    assert_int_equal(system(path), 0);
+    snprintf(path, sizeof path, "%s/keys", b->folder);
+    assert_int_equal(keys_open(&b->keys, path, NULL, 0, &b->entropy.entropy, b->r->now, NULL), ERR_NONE);
+    snprintf(path, sizeof path, "%s/images", b->folder);
+    assert_int_equal(blob_folder_open(&b->blob, path, NULL), ERR_NONE);
+    b->rest = (struct rest){&b->r->fleet, &b->blob.port, &b->keys, &b->entropy.entropy, NULL, "https://h:8443", "h", "test", none};
+    assert_int_equal(rest_first_user(&b->rest, "admin@h", "Secret-123", b->r->now, &is_made, NULL), ERR_NONE);
+    assert_true(is_made);
+    *state = b;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *b = *state;
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", b->folder);
+    assert_int_equal(system(command), 0);
+    keys_close(&b->keys);
+    rig_tear_down((void **)&b->r);
+    free(b);
+    return 0;
+}
+
+/* Sends a request; the answer's status, and its body as text in `body`. */
+static int ask(struct bench *b, struct fake *f, char *body, size_t size)
+{
+    struct rest_response p;
+    char file[100];
+    snprintf(file, sizeof file, "%s/body-1", b->folder);
+    f->q.query = get_query;
+    f->q.header = get_header;
+    f->q.now = b->r->now;
+    f->q.body_file = file;
+    if (f->token == NULL)
+        f->token = b->token;
+    const struct rest_route *route = rest_find(&b->rest, &f->q, &p);
+    if (route != NULL)
+        rest_handle(&b->rest, route, &f->q, &p);
+    snprintf(body, size, "%s", p.body.at ? p.body.at : "");
+    int status = p.status;
+    rest_response_deinit(&p);
+    return status;
+}
+
+static int call(struct bench *b, const char *method, const char *path, const char *const *query, const char *json, char *body, size_t size)
+{
+    struct fake f = {.q = {.method = method, .path = path, .listener = REST_PUBLIC}};
+    for (int i = 0; query != NULL && query[i] != NULL; i++)
+        f.query[i] = query[i];
+    if (json != NULL)
+        f.q.body = bytes_of_text(json);
+    return ask(b, &f, body, size);
+}
+
+#define CALL(...) call(b, __VA_ARGS__, body, sizeof body)
+#define QUERY(...) (const char *const[]){__VA_ARGS__, NULL}
+
+static void take_member(const char *body, const char *key, char *to, size_t size)
+{
+    struct json *doc;
+    assert_int_equal(json_parse(bytes_of_text(body), &doc, NULL), ERR_NONE);
+    const char *text = json_text(json_get(doc, key));
+    assert_non_null(text);
+    snprintf(to, size, "%s", text);
+    json_free(doc);
+}
+
+static void log_in(struct bench *b)
+{
+    char body[8192];
+    b->token[0] = '\0';
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"user_name\":\"admin@h\",\"password\":\"Secret-123\"}"), 200);
+    take_member(body, "accesstoken", b->token, sizeof b->token);
+}
+
+static void clients_find_the_front_door(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], refresh[200], again[300];
+    assert_int_equal(CALL("GET", "/apiversions", NULL, NULL), 200);
+    assert_string_equal(body, "{\"supported_versions\":[\"v1\"]}");
+    assert_int_equal(CALL("GET", "/mqtt_host", NULL, NULL), 200);
+    assert_string_equal(body, "{\"mqtt_host\":\"h\"}");
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 401);
+    assert_non_null(strstr(body, "\"message\":\"Unauthorized\""));
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"user_name\":\"admin@h\",\"password\":\"wrong\"}"), 400);
+    assert_non_null(strstr(body, "\"error_code\":101009"));
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"user_name\":\"nobody\",\"password\":\"wrong\"}"), 400);
+    assert_non_null(strstr(body, "\"error_code\":101009"));
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"user_name\":\"admin@h\",\"password\":\"Secret-123\"}"), 200);
+    take_member(body, "refreshtoken", refresh, sizeof refresh);
+    take_member(body, "accesstoken", b->token, sizeof b->token);
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"super_admin\":true"));
+    snprintf(again, sizeof again, "{\"refreshtoken\":\"%s\"}", refresh);
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, again), 200);
+    assert_int_equal(CALL("POST", "/v1/logout2", NULL, ""), 200);
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, again), 400);
+    b->r->now += ACCESS_LIFE_MS;
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 401);
+}
+
+static void every_route_survives_bad_bodies_and_bad_questions(void **state)
+{
+    static const char *const bodies[] = {"", "{", "null", "[]", "7", "\"x\"", "{}", "{\"ota_job_id\":7}", "{\"ota_job_name\":{},\"nodes\":7}", "{\"nodes\":[1,2]}",
+                                         "{\"image_name\":\"x\",\"base64_fwimage\":\"!\"}", "\xff\xff"};
+    struct bench *b = *state;
+    char body[8192], path[100];
+    size_t count;
+    log_in(b);
+    const struct rest_route *routes = rest_routes(&count);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < sizeof bodies / sizeof bodies[0]; k++) {
+            snprintf(path, sizeof path, "%s", routes[i].path);
+            struct fake f = {.q = {.method = routes[i].method, .path = path, .listener = routes[i].auth == REST_NODE_CERT ? REST_NODES : REST_PUBLIC,
+                                   .node_id = "stranger", .body = bytes_of_text(bodies[k])},
+                             .query = {"ota_job_id", "none", "node_id", "none", "num_records", "x", "ota_image_id", "none"}};
+            int status = ask(b, &f, body, sizeof body);
+            assert_in_range(status, 200, 499);
+            if (status != 200 && status != 401) {
+                struct json *doc;
+                int64_t code;
+                assert_int_equal(json_parse(bytes_of_text(body), &doc, NULL), ERR_NONE);
+                assert_true(json_int(json_get(doc, "error_code"), &code) && code >= 100000);
+                assert_true(strlen(json_text(json_get(doc, "description"))) > 5);
+                json_free(doc);
+            }
+            if (strstr(path, "logout"))
+                log_in(b);
+        }
+}
+
+static void every_route_asks_who_it_is(void **state)
+{
+    struct bench *b = *state;
+    char body[8192];
+    size_t count;
+    const struct rest_route *routes = rest_routes(&count);
+    for (size_t i = 0; i < count; i++) {
+        static const int expected[] = {[REST_TOKEN] = 401, [REST_SIGNED_URL] = 403, [REST_NODE_CERT] = 401};
+        if (routes[i].auth == REST_OPEN)
+            continue;
+        struct fake f = {.q = {.method = routes[i].method, .path = routes[i].path, .listener = routes[i].auth == REST_NODE_CERT ? REST_NODES : REST_PUBLIC}, .token = "no.token.here"};
+        assert_int_equal(ask(b, &f, body, sizeof body), expected[routes[i].auth]);
+        f.q.listener = routes[i].auth == REST_NODE_CERT ? REST_PUBLIC : REST_NODES; /* nor by the wrong door */
+        assert_int_equal(ask(b, &f, body, sizeof body), 404);
+    }
+    assert_int_equal(CALL("GET", "/v1/nothing", NULL, NULL), 404);
+    assert_int_equal(CALL("PATCH", "/v1/user", NULL, NULL), 405);
+}
+
+static char *image_body(const char *name, const char *version, bool is_broken)
+{
+    struct buf image = {0}, text = {0};
+    uint8_t elf[200] = "\x7f" "ELF";
+    struct pack_options o = {"blinky", version, "", "", 0, CHIP_LINUX};
+    assert_int_equal(image_pack(&image, bytes_of(elf, sizeof elf), &o, NULL), ERR_NONE);
+    if (is_broken)
+        image.at[150] ^= 1;
+    char encoded[BASE64_SIZE(2000)];
+    base64_encode(encoded, buf_bytes(&image), BASE64_STANDARD);
+    buf_addf(&text, "{\"image_name\":\"%s\",\"base64_fwimage\":\"%s\"}", name, encoded);
+    buf_deinit(&image);
+    return buf_take(&text);
+}
+
+static void an_image_and_a_job_have_rainmakers_shape(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], image[64], job[64], text[300];
+    log_in(b);
+    char *good = image_body("fw", "2.0", false), *bad = image_body("bad", "2.0", true);
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, bad), 400);
+    assert_non_null(strstr(body, "\"error_code\":104003"));
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, good), 200);
+    take_member(body, "ota_image_id", image, sizeof image);
+    assert_non_null(strstr(body, "\"image_url\":\"https://h:8443/v1/files/"));
+    free(good);
+    free(bad);
+    assert_int_equal(CALL("GET", "/v1/admin/otaimage", QUERY("ota_image_id", image), NULL), 200);
+    assert_non_null(strstr(body, "\"fw_version\":\"2.0\""));
+    assert_non_null(strstr(body, "\"model\":\"blinky\""));
+    assert_int_equal(CALL("GET", "/v1/admin/otaimage", QUERY("ota_image_id", "none"), NULL), 400);
+    assert_non_null(strstr(body, "104015"));
+    rig_node(b->r, "n1", "1.0");
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"],\"metadata\":{\"k\":[1]}}", image);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("force_push", "true"), text), 200);
+    take_member(body, "ota_job_id", job, sizeof job);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 400);
+    assert_non_null(strstr(body, "105005"));
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("user_approval", "true"), text), 400); /* not silently ignored */
+    assert_int_equal(CALL("GET", "/v1/admin/otajob", QUERY("ota_job_id", job), NULL), 200);
+    assert_non_null(strstr(body, "\"status\":\"active\""));
+    assert_non_null(strstr(body, "\"metadata\":{\"k\":[1]}"));
+    assert_non_null(strstr(body, "\"triggered_timestamp\":\"1760000000\""));
+    time_ms next;
+    fleet_tick(&b->r->fleet, b->r->now, &next, NULL);
+    rig_report(b->r, "n1", job, REPORT_IN_PROGRESS, "Downloaded 40% Firmware Image");
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/status", QUERY("ota_job_id", job), NULL), 200);
+    assert_non_null(strstr(body, "\"status\":\"in-progress\""));
+    assert_non_null(strstr(body, "\"ts_source\":\"NODE\""));
+    assert_non_null(strstr(body, "\"percent\":40"));
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/status/summary", QUERY("ota_job_id", job), NULL), 200);
+    assert_string_equal(body, "{\"triggered\":0,\"started\":0,\"in_progress\":1,\"rejected\":0,\"delayed\":0,\"success\":0,\"failed\":0,\"total\":1}");
+    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\"}", job);
+    assert_int_equal(CALL("PUT", "/v1/admin/otajob", NULL, text), 200);
+    assert_non_null(strstr(body, "\"status\":\"cancelled\""));
+    assert_int_equal(CALL("PUT", "/v1/admin/otajob", NULL, text), 404);
+    assert_non_null(strstr(body, "105015"));
+}
+
+static void a_download_obeys_its_range(void **state)
+{
+    static const struct {
+        const char *range;
+        int status;
+        int64_t at, len;
+    } rows[] = {{NULL, 200, 0, 1000}, {"bytes=0-", 206, 0, 1000}, {"bytes=10-19", 206, 10, 10}, {"bytes=-10", 206, 990, 10}, {"bytes=999-2000", 206, 999, 1},
+                {"bytes=1000-", 416, 0, 0}, {"bytes=20-10", 200, 0, 1000}, {"bytes=1-2,4-5", 200, 0, 1000}, {"bits=1-2", 200, 0, 1000}, {"bytes=-0", 416, 0, 0},
+                {"bytes=-5000", 206, 0, 1000}};
+    struct bench *b = *state;
+    struct image image = rig_image(b->r, "fw", "2.0");
+    char path[100], file[200], url[400];
+    snprintf(file, sizeof file, "%s/x", b->folder);
+    FILE *out = fopen(file, "w");
+    for (int i = 0; i < 1000; i++)
+        fputc(i, out);
+    fclose(out);
+    assert_int_equal(b->blob.port.ops->take(&b->blob.port, file, image.sha256, NULL), ERR_NONE);
+    rest_image_url(&b->rest, &image, b->r->now, url, sizeof url);
+    char *e = strstr(url, "?e=") + 3, *s = strstr(url, "&s=") + 3;
+    *strchr(e, '&') = '\0';
+    snprintf(path, sizeof path, "/v1/files/%s", image.id);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rest_response p;
+        struct fake f = {.q = {.method = "GET", .path = path, .listener = REST_PUBLIC, .query = get_query, .header = get_header, .now = b->r->now},
+                         .query = {"e", e, "s", s}, .range = rows[i].range};
+        const struct rest_route *route = rest_find(&b->rest, &f.q, &p);
+        assert_non_null(route);
+        rest_handle(&b->rest, route, &f.q, &p);
+        assert_int_equal(p.status, rows[i].status);
+        if (p.status < 300) {
+            assert_int_equal(p.file_at, rows[i].at);
+            assert_int_equal(p.file_len, rows[i].len);
+        }
+        rest_response_deinit(&p);
+    }
+}
+
+static void events_stream_as_text(void **state)
+{
+    struct bench *b = *state;
+    struct buf text = {0};
+    int64_t after = 0;
+    rig_node(b->r, "n1", "1.0");
+    assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
+    assert_memory_equal(text.at, "id: 1\nevent: node\ndata: {", 25);
+    text.len = 0;
+    assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
+    assert_int_equal(text.len, 0);
+    buf_deinit(&text);
+}
+
+static void a_node_may_ask_over_https(void **state)
+{
+    struct bench *b = *state;
+    char body[8192];
+    rig_node(b->r, "n1", "1.0");
+    struct fake f = {.q = {.method = "GET", .path = "/v1/node/otafetch", .listener = REST_NODES, .node_id = "n1"}};
+    assert_int_equal(ask(b, &f, body, sizeof body), 400);
+    assert_non_null(strstr(body, "105061"));
+    struct job job = rig_job(b->r, "job", rig_image(b->r, "two", "2.0").id, false, "n1");
+    assert_int_equal(ask(b, &f, body, sizeof body), 200);
+    assert_non_null(strstr(body, job.id));
+    char text[200];
+    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\",\"status\":\"rejected\",\"additional_info\":\"Same version received\"}", job.id);
+    f.q = (struct rest_request){.method = "POST", .path = "/v1/node/otastatus", .listener = REST_NODES, .node_id = "n1", .body = bytes_of_text(text)};
+    assert_int_equal(ask(b, &f, body, sizeof body), 200);
+    assert_int_equal(rig_execution(b->r, job.id, "n1").state, EX_REJECTED);
+}
+
+int main(void)
+{
+#define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_REST(clients_find_the_front_door), WITH_REST(every_route_survives_bad_bodies_and_bad_questions), WITH_REST(every_route_asks_who_it_is),
+        WITH_REST(an_image_and_a_job_have_rainmakers_shape), WITH_REST(a_download_obeys_its_range), WITH_REST(events_stream_as_text),
+        WITH_REST(a_node_may_ask_over_https),
+    };
+    return cmocka_run_group_tests_name("rest", tests, NULL, NULL);
+}
