@@ -61,7 +61,8 @@ unsigned otadata_slot(const struct otadata *o, unsigned record)
     return o->slots ? (o->records[record].seq - 1) % o->slots : 0;
 }
 
-/* The sector is blank between erase and program; the other record decides then, which is why only one is ever touched. */
+/* The sector is blank between erase and program; the other record decides then, which is why only one is ever touched.
+ */
 enum err otadata_write(struct otadata *o, unsigned record, uint32_t seq, enum ota_state state, struct why *why)
 {
     uint8_t raw[RECORD_LEN], back[RECORD_LEN];
@@ -145,12 +146,14 @@ static enum err abort_trials(struct otadata *o, bool *has_rolled_back, struct wh
     return err;
 }
 
-static enum err choose_index(struct otadata *o, const struct partition *factory, int *index, bool *is_initial, struct why *why)
+static enum err choose_index(struct otadata *o, const struct partition *factory, int *index, bool *is_initial,
+                             struct why *why)
 {
     struct ota_record *r = o->records;
     if ((is_blank_or_refused(&r[0]) && is_blank_or_refused(&r[1])) || o->slots == 0) {
         *index = factory ? BOOT_FACTORY : 0;
-        *is_initial = !factory && (r[0].seq == 0xffffffff || !r[0].is_crc_good) && (r[1].seq == 0xffffffff || !r[1].is_crc_good);
+        *is_initial =
+            !factory && (r[0].seq == 0xffffffff || !r[0].is_crc_good) && (r[1].seq == 0xffffffff || !r[1].is_crc_good);
         return ERR_NONE;
     }
     int active = otadata_active(o);
@@ -168,8 +171,8 @@ static const struct partition *slot_of(const struct partition_table *t, int inde
 
 static bool try_slot(const struct partition_table *t, struct boot_port *port, int index, struct boot_choice *choice)
 {
-    const struct partition *slot = index == BOOT_TEST ? partition_find(t, PARTITION_APP, PARTITION_APP_TEST, NULL)
-                                                      : slot_of(t, index);
+    const struct partition *slot =
+        index == BOOT_TEST ? partition_find(t, PARTITION_APP, PARTITION_APP_TEST, NULL) : slot_of(t, index);
     if (slot == NULL || !port->is_bootable(port, slot))
         return false;
     choice->index = index;
@@ -178,7 +181,8 @@ static bool try_slot(const struct partition_table *t, struct boot_port *port, in
 }
 
 /* The selected one, then downward to factory, then upward, then the test application. */
-static bool fall_through(const struct partition_table *t, struct boot_port *port, unsigned slots, struct boot_choice *choice)
+static bool fall_through(const struct partition_table *t, struct boot_port *port, unsigned slots,
+                         struct boot_choice *choice)
 {
     for (int i = choice->wanted; i >= BOOT_FACTORY; i--)
         if (try_slot(t, port, i, choice))
@@ -200,7 +204,8 @@ enum err boot_select(struct flash *flash, const struct partition_table *table, s
     if (err == ERR_NONE)
         err = abort_trials(&o, &choice->has_rolled_back, why);
     if (err == ERR_NONE)
-        err = choose_index(&o, partition_find(table, PARTITION_APP, PARTITION_APP_FACTORY, NULL), &choice->wanted, &is_initial, why);
+        err = choose_index(&o, partition_find(table, PARTITION_APP, PARTITION_APP_FACTORY, NULL), &choice->wanted,
+                           &is_initial, why);
     if (err != ERR_NONE && has_otadata)
         return err;
     if (!fall_through(table, port, o.slots, choice))

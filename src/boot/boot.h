@@ -81,10 +81,10 @@ struct boot_port {
 };
 
 struct boot_choice {
-    int index;                     /* slot number, BOOT_FACTORY, BOOT_TEST or BOOT_NONE */
-    const struct partition *slot;  /* NULL with BOOT_NONE */
-    int wanted;                    /* what otadata named, before any fall-through */
-    bool has_rolled_back;          /* a PENDING_VERIFY record was turned into ABORTED */
+    int index;                    /* slot number, BOOT_FACTORY, BOOT_TEST or BOOT_NONE */
+    const struct partition *slot; /* NULL with BOOT_NONE */
+    int wanted;                   /* what otadata named, before any fall-through */
+    bool has_rolled_back;         /* a PENDING_VERIFY record was turned into ABORTED */
 };
 
 /* What the bootloader does at a reset, its otadata writes included.  ERR_NONE with `choice`, ERR_NOT_FOUND when nothing

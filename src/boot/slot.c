@@ -6,7 +6,8 @@ enum err slot_verify(struct stretch slot, uint16_t chip_id, struct image_facts *
     uint8_t chunk[FLASH_SECTOR_BYTES];
     enum err err = ERR_NONE;
     image_reader_init(&reader);
-    for (uint32_t at = 0; err == ERR_NONE && at < slot.size_bytes && !image_reader_is_done(&reader); at += sizeof chunk) {
+    for (uint32_t at = 0; err == ERR_NONE && at < slot.size_bytes && !image_reader_is_done(&reader);
+         at += sizeof chunk) {
         uint32_t len = slot.size_bytes - at < sizeof chunk ? slot.size_bytes - at : (uint32_t)sizeof chunk;
         err = stretch_read(slot, at, chunk, len, why);
         if (err == ERR_NONE)
@@ -18,7 +19,7 @@ enum err slot_verify(struct stretch slot, uint16_t chip_id, struct image_facts *
     if (err == ERR_NONE && facts->kind != IMAGE_APP)
         err = image_check_update(facts, why);
     if (err == ERR_NONE && facts->chip_id != chip_id)
-        err = why_set(why, ERR_IMAGE_CHIP, "the image is for %s, chip id 0x%04x; this node has 0x%04x", facts->chip->name,
-                      facts->chip_id, chip_id);
+        err = why_set(why, ERR_IMAGE_CHIP, "the image is for %s, chip id 0x%04x; this node has 0x%04x",
+                      facts->chip->name, facts->chip_id, chip_id);
     return err;
 }

@@ -21,7 +21,8 @@
 #define RESTART_MOST_MS  5000
 #define SETTLED_S        10 /* a child that ran this long resets the delay */
 
-/* --- files ----------------------------------------------------------------------------------------------------------- */
+/* --- files -----------------------------------------------------------------------------------------------------------
+ */
 
 static enum err give(const struct broker *b, const char *path, struct why *why)
 {
@@ -99,7 +100,8 @@ static enum err write_config(struct broker *b, const struct broker_config *c, st
     text_add(&t, "\nlistener 0 %s\nallow_anonymous true\n", b->socket_path);
     text_add(&t, "\nlistener %d%s%s\n", c->port, *c->address ? " " : "", c->address);
     text_add(&t, "cafile %s/ca.crt\ncertfile %s/server.crt\nkeyfile %s/server.key\n", b->folder, b->folder, b->folder);
-    text_add(&t, "require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid true\nallow_anonymous false\n");
+    text_add(&t, "require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid "
+                 "true\nallow_anonymous false\n");
     text_add(&t, "tls_version tlsv1.2\nacl_file %s/acl\nplugin %s\nmax_connections -1\n", b->folder, b->plugin);
     if (t.is_cut)
         return why_set(why, ERR_CONFIG, "paths are too long for mosquitto's configuration");
@@ -116,7 +118,8 @@ static enum err write_config(struct broker *b, const struct broker_config *c, st
     return write_text(b, b->config_path, text, why);
 }
 
-/* --- the child ------------------------------------------------------------------------------------------------------- */
+/* --- the child -------------------------------------------------------------------------------------------------------
+ */
 
 /* In the child, between fork and exec.  The user changes before PR_SET_PDEATHSIG, which a change of user would clear;
  * if the parent died in between, getppid tells. */
@@ -177,7 +180,8 @@ static void *supervise(void *arg)
         b->child = 0;
         if (b->is_stopping)
             break;
-        log_line(b->log, LOG_WARN, "broker", "mosquitto ended with status 0x%x; it is started again in %ld ms", status, delay_ms);
+        log_line(b->log, LOG_WARN, "broker", "mosquitto ended with status 0x%x; it is started again in %ld ms", status,
+                 delay_ms);
         delay_ms = time(NULL) - started >= SETTLED_S ? RESTART_FIRST_MS : delay_ms;
         sleep_unless_stopping(b, delay_ms);
         delay_ms = delay_ms * 2 > RESTART_MOST_MS ? RESTART_MOST_MS : delay_ms * 2;
@@ -217,7 +221,8 @@ enum err broker_start(struct broker *b, const struct broker_config *c, struct lo
     snprintf(b->config_path, sizeof b->config_path, "%s/mosquitto.conf", b->folder);
     snprintf(b->plugin, sizeof b->plugin, "%s/plugin.so", b->folder);
     if ((size_t)snprintf(b->socket_path, sizeof b->socket_path, "%s/mqtt.sock", b->folder) >= sizeof b->socket_path)
-        return why_set(why, ERR_CONFIG, "%s/mqtt.sock is too long for a socket: use a data folder with a shorter path", b->folder);
+        return why_set(why, ERR_CONFIG, "%s/mqtt.sock is too long for a socket: use a data folder with a shorter path",
+                       b->folder);
     if (mkdir(b->folder, 0700) != 0 && errno != EEXIST)
         return why_set(why, ERR_IO, "make the folder %s: %s", b->folder, strerror(errno));
     enum err err = give(b, b->folder, why);

@@ -16,9 +16,9 @@
 #include <sys/types.h>
 
 struct broker_config {
-    const char *folder;      /* its own; made if need be.  Where mosquitto's user cannot reach it (a clone under /root),
-                                a folder in /run takes its place */
-    const char *address;     /* "0.0.0.0", "" for every address */
+    const char *folder;  /* its own; made if need be.  Where mosquitto's user cannot reach it (a clone under /root),
+                            a folder in /run takes its place */
+    const char *address; /* "0.0.0.0", "" for every address */
     int port;
     const char *program;     /* "mosquitto": looked for in PATH and /usr/sbin */
     const char *plugin;      /* our plugin's path */

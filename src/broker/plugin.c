@@ -49,8 +49,8 @@ static int on_acl_check(int event, void *event_data, void *userdata)
     struct topic topic;
     (void)event, (void)userdata;
     const char *user = mosquitto_client_username(a->client);
-    if (a->access == MOSQ_ACL_SUBSCRIBE && user != NULL && topic_parse(&topic, a->topic) && topic.kind == TOPIC_OTAURL &&
-        strcmp(topic.node_id, user) == 0)
+    if (a->access == MOSQ_ACL_SUBSCRIBE && user != NULL && topic_parse(&topic, a->topic) &&
+        topic.kind == TOPIC_OTAURL && strcmp(topic.node_id, user) == 0)
         notice(user, TOPIC_NOTICE_SUBSCRIBED);
     return MOSQ_ERR_PLUGIN_DEFER; /* the access file decides */
 }
@@ -82,7 +82,8 @@ static const struct hook {
     {MOSQ_EVT_DISCONNECT, on_disconnect},
 };
 
-int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options, int option_count)
+int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options,
+                          int option_count)
 {
     (void)userdata, (void)options, (void)option_count;
     self = identifier;

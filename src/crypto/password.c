@@ -7,7 +7,8 @@
 #define PASSES     2
 #define LANES      1
 
-enum err password_hash(char to[static PASSWORD_HASH_SIZE], const char *password, struct entropy *entropy, struct why *why)
+enum err password_hash(char to[static PASSWORD_HASH_SIZE], const char *password, struct entropy *entropy,
+                       struct why *why)
 {
     uint8_t salt[16];
     entropy->fill(entropy, salt, sizeof salt);

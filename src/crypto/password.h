@@ -13,7 +13,8 @@
 
 #define PASSWORD_HASH_SIZE 128
 
-enum err password_hash(char to[static PASSWORD_HASH_SIZE], const char *password, struct entropy *entropy, struct why *why);
+enum err password_hash(char to[static PASSWORD_HASH_SIZE], const char *password, struct entropy *entropy,
+                       struct why *why);
 bool password_is(const char *password, const char *hash);
 
 #endif

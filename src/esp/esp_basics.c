@@ -14,12 +14,24 @@
 
 /* These are named where ESP-TLS is; only their names are needed here. */
 enum {
-    ESP_ERR_ESP_TLS_CANNOT_RESOLVE_HOSTNAME = 0x8001, ESP_ERR_ESP_TLS_CANNOT_CREATE_SOCKET, ESP_ERR_ESP_TLS_UNSUPPORTED_PROTOCOL_FAMILY,
-    ESP_ERR_ESP_TLS_FAILED_CONNECT_TO_HOST, ESP_ERR_ESP_TLS_SOCKET_SETOPT_FAILED, ESP_ERR_ESP_TLS_CONNECTION_TIMEOUT,
-    ESP_ERR_ESP_TLS_SE_FAILED, ESP_ERR_ESP_TLS_TCP_CLOSED_FIN, ESP_ERR_ESP_TLS_SERVER_HANDSHAKE_TIMEOUT,
-    ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED = 0x801a, ESP_ERR_FLASH_OP_FAIL = 0x6001, ESP_ERR_FLASH_OP_TIMEOUT,
-    ESP_ERR_FLASH_NOT_INITIALISED, ESP_ERR_FLASH_UNSUPPORTED_HOST, ESP_ERR_FLASH_UNSUPPORTED_CHIP, ESP_ERR_FLASH_PROTECTED,
-    ESP_ERR_IMAGE_FLASH_FAIL = 0x2001, ESP_ERR_IMAGE_INVALID
+    ESP_ERR_ESP_TLS_CANNOT_RESOLVE_HOSTNAME = 0x8001,
+    ESP_ERR_ESP_TLS_CANNOT_CREATE_SOCKET,
+    ESP_ERR_ESP_TLS_UNSUPPORTED_PROTOCOL_FAMILY,
+    ESP_ERR_ESP_TLS_FAILED_CONNECT_TO_HOST,
+    ESP_ERR_ESP_TLS_SOCKET_SETOPT_FAILED,
+    ESP_ERR_ESP_TLS_CONNECTION_TIMEOUT,
+    ESP_ERR_ESP_TLS_SE_FAILED,
+    ESP_ERR_ESP_TLS_TCP_CLOSED_FIN,
+    ESP_ERR_ESP_TLS_SERVER_HANDSHAKE_TIMEOUT,
+    ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED = 0x801a,
+    ESP_ERR_FLASH_OP_FAIL = 0x6001,
+    ESP_ERR_FLASH_OP_TIMEOUT,
+    ESP_ERR_FLASH_NOT_INITIALISED,
+    ESP_ERR_FLASH_UNSUPPORTED_HOST,
+    ESP_ERR_FLASH_UNSUPPORTED_CHIP,
+    ESP_ERR_FLASH_PROTECTED,
+    ESP_ERR_IMAGE_FLASH_FAIL = 0x2001,
+    ESP_ERR_IMAGE_INVALID
 };
 
 static const struct name {
@@ -27,8 +39,7 @@ static const struct name {
     const char *text;
 } names[] = {
 #define NAME_ROW(code) {code, #code},
-    ERR_NAMES(NAME_ROW)
-};
+    ERR_NAMES(NAME_ROW)};
 
 const char *esp_err_to_name(esp_err_t code)
 {
@@ -50,12 +61,13 @@ const char *esp_err_to_name_r(esp_err_t code, char *buf, size_t buflen)
 
 void _esp_error_check_failed(esp_err_t rc, const char *file, int line, const char *function, const char *expression)
 {
-    fprintf(stderr, "ESP_ERROR_CHECK failed: esp_err_t 0x%x (%s) at %s:%d, %s: %s\n", (unsigned)rc, esp_err_to_name(rc), file, line,
-            function, expression);
+    fprintf(stderr, "ESP_ERROR_CHECK failed: esp_err_t 0x%x (%s) at %s:%d, %s: %s\n", (unsigned)rc, esp_err_to_name(rc),
+            file, line, function, expression);
     abort();
 }
 
-/* --- log -------------------------------------------------------------------------------------------------------------- */
+/* --- log
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static esp_log_level_t log_level = ESP_LOG_INFO; /* part of the context; here because nothing else asks for it */
 
@@ -83,7 +95,8 @@ void esp_log_write(esp_log_level_t level, const char *tag, const char *format, .
     printf("%c (%u) %s: %s\n", letters[level], (unsigned)esp_log_timestamp(), tag, line);
 }
 
-/* --- application ------------------------------------------------------------------------------------------------------- */
+/* --- application
+ * ------------------------------------------------------------------------------------------------------- */
 
 const esp_app_desc_t *esp_app_get_description(void)
 {
@@ -110,7 +123,8 @@ esp_err_t esp_crt_bundle_attach(void *conf)
     return ESP_OK;
 }
 
-/* --- restart ----------------------------------------------------------------------------------------------------------- */
+/* --- restart
+ * ----------------------------------------------------------------------------------------------------------- */
 
 #define SHUTDOWN_HANDLERS 5
 

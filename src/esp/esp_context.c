@@ -9,7 +9,10 @@ struct esp esp_context; /* the one named context of this room, see esp.h */
 
 static void give_up(const char *what)
 {
-    fprintf(stderr, "This program is firmware for a virtual node: pack it with `pluvio image pack` and start it with `vesp run` (%s)\n", what);
+    fprintf(stderr,
+            "This program is firmware for a virtual node: pack it with `pluvio image pack` and start it with `vesp "
+            "run` (%s)\n",
+            what);
     exit(64);
 }
 
@@ -46,7 +49,8 @@ void esp_context_open(void)
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&e->lock, &recursive);
-    if (flash_file_init(&e->flash, (int)variable("VESP_FLASH_FD"), speed && strcmp(speed, "real") == 0, &why) != ERR_NONE ||
+    if (flash_file_init(&e->flash, (int)variable("VESP_FLASH_FD"), speed && strcmp(speed, "real") == 0, &why) !=
+            ERR_NONE ||
         e->flash.flash.ops->read(&e->flash.flash, PARTITION_TABLE_AT, raw, sizeof raw, &why) != ERR_NONE ||
         partition_table_read(&e->table, bytes_of(raw, sizeof raw), e->flash.flash.size_bytes, &why) != ERR_NONE)
         give_up(why.text);

@@ -1,6 +1,6 @@
 /*
- * ESP-IDF's HTTP client as a pull: open sends the request, fetch_headers waits for the answer's head, read takes its body.
- * libcurl pushes; what it pushes beyond a read is kept, and the transfer is paused when too much is kept.
+ * ESP-IDF's HTTP client as a pull: open sends the request, fetch_headers waits for the answer's head, read takes its
+ * body. libcurl pushes; what it pushes beyond a read is kept, and the transfer is paused when too much is kept.
  */
 #include "esp/include/esp_http_client.h"
 
@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMEOUT_DEFAULT_MS  5000
-#define REDIRECTS_DEFAULT   10
-#define KEPT_MAX            (64 * 1024)
-#define USER_AGENT          "ESP32 HTTP Client/1.0"
+#define TIMEOUT_DEFAULT_MS 5000
+#define REDIRECTS_DEFAULT  10
+#define KEPT_MAX           (64 * 1024)
+#define USER_AGENT         "ESP32 HTTP Client/1.0"
 
 struct header {
     char *line; /* "Key: value" */
@@ -96,7 +96,8 @@ esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *co
 {
     pthread_once(&once, start_library);
     struct esp_http_client *c = calloc(1, sizeof *c);
-    if (c == NULL || config->url == NULL || (c->easy = curl_easy_init()) == NULL || (c->multi = curl_multi_init()) == NULL) {
+    if (c == NULL || config->url == NULL || (c->easy = curl_easy_init()) == NULL ||
+        (c->multi = curl_multi_init()) == NULL) {
         if (c != NULL)
             curl_easy_cleanup(c->easy);
         free(c);
@@ -107,7 +108,8 @@ esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *co
     curl_easy_setopt(c->easy, CURLOPT_USERAGENT, config->user_agent ? config->user_agent : USER_AGENT);
     curl_easy_setopt(c->easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, config->disable_auto_redirect ? 0L : 1L);
-    curl_easy_setopt(c->easy, CURLOPT_MAXREDIRS, (long)(config->max_redirection_count ? config->max_redirection_count : REDIRECTS_DEFAULT));
+    curl_easy_setopt(c->easy, CURLOPT_MAXREDIRS,
+                     (long)(config->max_redirection_count ? config->max_redirection_count : REDIRECTS_DEFAULT));
     curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->timeout_ms);
     curl_easy_setopt(c->easy, CURLOPT_TCP_KEEPALIVE, config->keep_alive_enable ? 1L : 0L);
     curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
@@ -122,7 +124,8 @@ esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *co
     return c;
 }
 
-/* --- transfer --------------------------------------------------------------------------------------------------------- */
+/* --- transfer
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* Lets libcurl work until something changed or the time is over; false then. */
 static bool work(struct esp_http_client *c)
@@ -217,7 +220,8 @@ esp_err_t esp_http_client_cleanup(esp_http_client_handle_t c)
     return ESP_OK;
 }
 
-/* --- headers and facts ------------------------------------------------------------------------------------------------- */
+/* --- headers and facts
+ * ------------------------------------------------------------------------------------------------- */
 
 esp_err_t esp_http_client_delete_header(esp_http_client_handle_t c, const char *key)
 {

@@ -28,7 +28,8 @@ static void post(esp_https_ota_event_t event, const void *data, size_t len)
     esp_event_post(ESP_HTTPS_OTA_EVENT, event, data, len, pdMS_TO_TICKS(2000));
 }
 
-/* --- begin ------------------------------------------------------------------------------------------------------------- */
+/* --- begin
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static esp_err_t connect(struct https_ota *o)
 {
@@ -105,7 +106,8 @@ esp_err_t esp_https_ota_begin(const esp_https_ota_config_t *ota_config, esp_http
     post(ESP_HTTPS_OTA_START, NULL, 0);
     if (handle != NULL)
         *handle = NULL;
-    if (handle == NULL || ota_config == NULL || ota_config->http_config == NULL || !has_server_verification(ota_config->http_config))
+    if (handle == NULL || ota_config == NULL || ota_config->http_config == NULL ||
+        !has_server_verification(ota_config->http_config))
         return ESP_ERR_INVALID_ARG;
     struct https_ota *o = calloc(1, sizeof *o);
     if (o == NULL)
@@ -118,7 +120,8 @@ esp_err_t esp_https_ota_begin(const esp_https_ota_config_t *ota_config, esp_http
     return err;
 }
 
-/* --- description -------------------------------------------------------------------------------------------------------- */
+/* --- description
+ * -------------------------------------------------------------------------------------------------------- */
 
 static esp_err_t read_head(struct https_ota *o)
 {
@@ -149,7 +152,8 @@ esp_err_t esp_https_ota_get_img_desc(esp_https_ota_handle_t handle, esp_app_desc
     return err == ESP_OK && desc->magic_word == ESP_APP_DESC_MAGIC_WORD ? ESP_OK : ESP_FAIL;
 }
 
-/* --- perform ------------------------------------------------------------------------------------------------------------ */
+/* --- perform
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static esp_err_t write_part(struct https_ota *o, const void *data, int len)
 {
@@ -164,7 +168,8 @@ static esp_err_t write_part(struct https_ota *o, const void *data, int len)
 static esp_err_t first_perform(struct https_ota *o)
 {
     bool is_resuming = o->state == OTA_RESUME;
-    size_t erase = o->is_bulk ? (o->image_length > 0 ? (size_t)o->image_length : OTA_SIZE_UNKNOWN) : OTA_WITH_SEQUENTIAL_WRITES;
+    size_t erase =
+        o->is_bulk ? (o->image_length > 0 ? (size_t)o->image_length : OTA_SIZE_UNKNOWN) : OTA_WITH_SEQUENTIAL_WRITES;
     esp_err_t err = is_resuming ? esp_ota_resume(o->part, OTA_WITH_SEQUENTIAL_WRITES, (size_t)o->written, &o->update)
                                 : esp_ota_begin(o->part, erase, &o->update);
     if (err != ESP_OK)
@@ -202,7 +207,8 @@ esp_err_t esp_https_ota_perform(esp_https_ota_handle_t handle)
     return ESP_OK;
 }
 
-/* --- end ---------------------------------------------------------------------------------------------------------------- */
+/* --- end
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 bool esp_https_ota_is_complete_data_received(esp_https_ota_handle_t handle)
 {

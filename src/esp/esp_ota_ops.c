@@ -110,7 +110,8 @@ static esp_err_t begin(const esp_partition_t *partition, size_t image_size, esp_
     if (s->is_sequential)
         return ESP_OK;
     bool is_whole = image_size == 0 || image_size == OTA_SIZE_UNKNOWN;
-    size_t size = is_whole ? partition->size : (image_size + FLASH_SECTOR_BYTES - 1) & ~(size_t)(FLASH_SECTOR_BYTES - 1);
+    size_t size =
+        is_whole ? partition->size : (image_size + FLASH_SECTOR_BYTES - 1) & ~(size_t)(FLASH_SECTOR_BYTES - 1);
     return esp_partition_erase_range(partition, 0, size);
 }
 
@@ -122,7 +123,8 @@ esp_err_t esp_ota_begin(const esp_partition_t *partition, size_t image_size, esp
     return err;
 }
 
-static esp_err_t resume(const esp_partition_t *partition, size_t erase_size, size_t image_offset, esp_ota_handle_t *out_handle)
+static esp_err_t resume(const esp_partition_t *partition, size_t erase_size, size_t image_offset,
+                        esp_ota_handle_t *out_handle)
 {
     struct session *s;
     esp_err_t err = out_handle ? check_target(&partition) : ESP_ERR_INVALID_ARG;
@@ -198,8 +200,8 @@ esp_err_t esp_ota_end(esp_ota_handle_t handle)
 {
     pthread_mutex_lock(&esp_context.lock);
     struct session *s = find(handle);
-    esp_err_t err = s == NULL         ? ESP_ERR_NOT_FOUND
-                    : s->written == 0 ? ESP_ERR_INVALID_ARG
+    esp_err_t err = s == NULL              ? ESP_ERR_NOT_FOUND
+                    : s->written == 0      ? ESP_ERR_INVALID_ARG
                     : is_ota_slot(s->part) ? verify(s->part)
                                            : ESP_OK;
     if (s != NULL)
@@ -218,7 +220,8 @@ esp_err_t esp_ota_abort(esp_ota_handle_t handle)
     return s ? ESP_OK : ESP_ERR_NOT_FOUND;
 }
 
-/* --- selection -------------------------------------------------------------------------------------------------------- */
+/* --- selection
+ * -------------------------------------------------------------------------------------------------------- */
 
 static esp_err_t set_boot(const esp_partition_t *partition)
 {
@@ -236,7 +239,8 @@ static esp_err_t set_boot(const esp_partition_t *partition)
         return esp_err_of(otadata_erase(&o, NULL));
     if (!is_ota_slot(partition))
         return ESP_ERR_INVALID_ARG;
-    return esp_err_of(otadata_set_boot(&o, (unsigned)partition->subtype - ESP_PARTITION_SUBTYPE_APP_OTA_MIN, OTA_NEW, NULL));
+    return esp_err_of(
+        otadata_set_boot(&o, (unsigned)partition->subtype - ESP_PARTITION_SUBTYPE_APP_OTA_MIN, OTA_NEW, NULL));
 }
 
 esp_err_t esp_ota_set_boot_partition(const esp_partition_t *partition)
@@ -254,7 +258,8 @@ static const esp_partition_t *slot(unsigned index)
 
 static const esp_partition_t *default_boot(void)
 {
-    const esp_partition_t *p = esp_partition_find_first(ESP_PARTITION_TYPE_APP, ESP_PARTITION_SUBTYPE_APP_FACTORY, NULL);
+    const esp_partition_t *p =
+        esp_partition_find_first(ESP_PARTITION_TYPE_APP, ESP_PARTITION_SUBTYPE_APP_FACTORY, NULL);
     for (unsigned i = 0; p == NULL && i < 16; i++)
         p = slot(i);
     return p ? p : esp_partition_find_first(ESP_PARTITION_TYPE_APP, ESP_PARTITION_SUBTYPE_APP_TEST, NULL);
@@ -307,7 +312,8 @@ uint8_t esp_ota_get_app_partition_count(void)
     return (uint8_t)partition_ota_count(&esp_context.table);
 }
 
-/* --- trial and rollback ----------------------------------------------------------------------------------------------- */
+/* --- trial and rollback
+ * ----------------------------------------------------------------------------------------------- */
 
 esp_err_t esp_ota_get_state_partition(const esp_partition_t *partition, esp_ota_img_states_t *ota_state)
 {
@@ -331,10 +337,10 @@ esp_err_t esp_ota_mark_app_valid_cancel_rollback(void)
 {
     struct otadata o;
     pthread_mutex_lock(&esp_context.lock);
-    esp_err_t err = open_otadata(&o) != ERR_NONE                     ? ESP_ERR_NOT_FOUND
-                    : otadata_active(&o) < 0 || o.slots == 0         ? ESP_FAIL
-                    : otadata_confirm(&o, NULL) == ERR_NONE          ? ESP_OK
-                                                                     : ESP_FAIL;
+    esp_err_t err = open_otadata(&o) != ERR_NONE             ? ESP_ERR_NOT_FOUND
+                    : otadata_active(&o) < 0 || o.slots == 0 ? ESP_FAIL
+                    : otadata_confirm(&o, NULL) == ERR_NONE  ? ESP_OK
+                                                             : ESP_FAIL;
     pthread_mutex_unlock(&esp_context.lock);
     return err;
 }
@@ -349,7 +355,8 @@ bool esp_ota_check_rollback_is_possible(void)
         const esp_partition_t *p = slot(otadata_slot(&o, other));
         return p != NULL && verify(p) == ESP_OK;
     }
-    const esp_partition_t *factory = esp_partition_find_first(ESP_PARTITION_TYPE_APP, ESP_PARTITION_SUBTYPE_APP_FACTORY, NULL);
+    const esp_partition_t *factory =
+        esp_partition_find_first(ESP_PARTITION_TYPE_APP, ESP_PARTITION_SUBTYPE_APP_FACTORY, NULL);
     return factory != NULL && verify(factory) == ESP_OK;
 }
 

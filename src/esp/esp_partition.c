@@ -2,13 +2,16 @@
 
 #include <string.h>
 
-static bool fits(const esp_partition_t *p, esp_partition_type_t type, esp_partition_subtype_t subtype, const char *label)
+static bool fits(const esp_partition_t *p, esp_partition_type_t type, esp_partition_subtype_t subtype,
+                 const char *label)
 {
-    return (type == ESP_PARTITION_TYPE_ANY || p->type == type) && (subtype == ESP_PARTITION_SUBTYPE_ANY || p->subtype == subtype) &&
+    return (type == ESP_PARTITION_TYPE_ANY || p->type == type) &&
+           (subtype == ESP_PARTITION_SUBTYPE_ANY || p->subtype == subtype) &&
            (label == NULL || strcmp(label, p->label) == 0);
 }
 
-const esp_partition_t *esp_partition_find_first(esp_partition_type_t type, esp_partition_subtype_t subtype, const char *label)
+const esp_partition_t *esp_partition_find_first(esp_partition_type_t type, esp_partition_subtype_t subtype,
+                                                const char *label)
 {
     if (type == ESP_PARTITION_TYPE_ANY && subtype != ESP_PARTITION_SUBTYPE_ANY)
         return NULL;
@@ -47,7 +50,8 @@ esp_err_t esp_partition_write(const esp_partition_t *partition, size_t dst_offse
     if (partition != NULL && partition->readonly)
         return ESP_ERR_NOT_ALLOWED;
     esp_err_t err = check(partition, dst_offset, src, size);
-    return err ? err : esp_err_of(stretch_program(esp_stretch(partition), (uint32_t)dst_offset, bytes_of(src, size), NULL));
+    return err ? err
+               : esp_err_of(stretch_program(esp_stretch(partition), (uint32_t)dst_offset, bytes_of(src, size), NULL));
 }
 
 esp_err_t esp_partition_erase_range(const esp_partition_t *partition, size_t offset, size_t size)

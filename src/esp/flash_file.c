@@ -6,9 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE_BYTES     256
-#define ERASE_NS       45000000L /* 45 ms for 4 KB, 0.7 ms for a page: typical values of W25Q and GD25Q data sheets */
-#define PROGRAM_NS     700000L
+#define PAGE_BYTES 256
+#define ERASE_NS   45000000L /* 45 ms for 4 KB, 0.7 ms for a page: typical values of W25Q and GD25Q data sheets */
+#define PROGRAM_NS 700000L
 
 static void take_time(const struct flash_file *f, long ns)
 {
@@ -65,7 +65,8 @@ static enum err file_erase(struct flash *flash, uint32_t sector, struct why *why
     uint8_t blank[FLASH_SECTOR_BYTES];
     enum err err = check(flash, sector * FLASH_SECTOR_BYTES, FLASH_SECTOR_BYTES, why);
     memset(blank, 0xff, sizeof blank);
-    if (err == ERR_NONE && pwrite(f->fd, blank, sizeof blank, (off_t)sector * FLASH_SECTOR_BYTES) != (ssize_t)sizeof blank)
+    if (err == ERR_NONE &&
+        pwrite(f->fd, blank, sizeof blank, (off_t)sector * FLASH_SECTOR_BYTES) != (ssize_t)sizeof blank)
         err = io_error("erase", sector * FLASH_SECTOR_BYTES, why);
     take_time(f, ERASE_NS);
     return err;
@@ -79,7 +80,8 @@ enum err flash_file_init(struct flash_file *f, int fd, bool is_slow, struct why 
     if (fstat(fd, &st) != 0)
         return why_set(why, ERR_IO, "flash file: %s", strerror(errno));
     if (st.st_size == 0 || st.st_size % FLASH_SECTOR_BYTES != 0 || st.st_size > 0x40000000)
-        return why_set(why, ERR_FORMAT, "a flash file has a multiple of 4096 bytes, this one %lld", (long long)st.st_size);
+        return why_set(why, ERR_FORMAT, "a flash file has a multiple of 4096 bytes, this one %lld",
+                       (long long)st.st_size);
     *f = (struct flash_file){{&ops, (uint32_t)st.st_size}, fd, is_slow};
     return ERR_NONE;
 }

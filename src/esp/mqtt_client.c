@@ -83,7 +83,8 @@ static void on_message(struct mosquitto *m, void *user, const struct mosquitto_m
                });
 }
 
-/* --- TLS ---------------------------------------------------------------------------------------------------------------- */
+/* --- TLS
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static bool use_cert_chain(SSL_CTX *tls, const char *pem)
 {
@@ -147,7 +148,8 @@ static SSL_CTX *make_tls(const esp_mqtt_client_config_t *config, const char *hos
     return NULL;
 }
 
-/* --- the API ------------------------------------------------------------------------------------------------------------ */
+/* --- the API
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static bool is_secure(const esp_mqtt_client_config_t *config)
 {
@@ -163,7 +165,9 @@ static bool read_address(struct esp_mqtt_client *c, const esp_mqtt_client_config
     if (c->host == NULL)
         return false;
     char *colon = strrchr(c->host, ':');
-    c->port = config->broker.address.port ? (int)config->broker.address.port : is_secure(config) ? PORT_TLS : PORT_PLAIN;
+    c->port = config->broker.address.port ? (int)config->broker.address.port
+              : is_secure(config)         ? PORT_TLS
+                                          : PORT_PLAIN;
     if (scheme && colon != NULL) {
         c->port = (int)strtol(colon + 1, NULL, 10);
         *colon = '\0';
@@ -174,7 +178,8 @@ static bool read_address(struct esp_mqtt_client *c, const esp_mqtt_client_config
 static void set_will(struct esp_mqtt_client *c, const struct last_will_t *w)
 {
     if (w->topic != NULL && w->msg != NULL)
-        mosquitto_will_set(c->m, w->topic, w->msg_len ? w->msg_len : (int)strlen(w->msg), w->msg, w->qos, w->retain != 0);
+        mosquitto_will_set(c->m, w->topic, w->msg_len ? w->msg_len : (int)strlen(w->msg), w->msg, w->qos,
+                           w->retain != 0);
 }
 
 esp_mqtt_client_handle_t esp_mqtt_client_init(const esp_mqtt_client_config_t *config)
@@ -254,7 +259,8 @@ esp_err_t esp_mqtt_client_destroy(esp_mqtt_client_handle_t c)
     return ESP_OK;
 }
 
-int esp_mqtt_client_publish(esp_mqtt_client_handle_t client, const char *topic, const char *data, int len, int qos, int retain)
+int esp_mqtt_client_publish(esp_mqtt_client_handle_t client, const char *topic, const char *data, int len, int qos,
+                            int retain)
 {
     int message_id = -1;
     int size = len > 0 ? len : data ? (int)strlen(data) : 0;

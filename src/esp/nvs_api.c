@@ -22,7 +22,7 @@ struct handle {
 static struct {
     struct part parts[PARTS_MAX];
     struct handle handles[HANDLES_MAX]; /* handle n is entry n - 1 */
-} nvs; /* part of this room's context */
+} nvs;                                  /* part of this room's context */
 
 static void lock(void)
 {
@@ -65,7 +65,8 @@ static esp_err_t code_of(enum err err)
     }
 }
 
-/* --- partitions -------------------------------------------------------------------------------------------------------- */
+/* --- partitions
+ * -------------------------------------------------------------------------------------------------------- */
 
 static esp_err_t init_part(const char *label)
 {
@@ -79,7 +80,9 @@ static esp_err_t init_part(const char *label)
             struct part *part = &nvs.parts[i];
             enum err err = nvs_part_mount(&part->nvs, esp_stretch(p), NULL);
             if (err != ERR_NONE)
-                return err == ERR_NO_SPACE ? ESP_ERR_NVS_NO_FREE_PAGES : err == ERR_FORMAT ? ESP_ERR_NVS_NEW_VERSION_FOUND : ESP_FAIL;
+                return err == ERR_NO_SPACE ? ESP_ERR_NVS_NO_FREE_PAGES
+                       : err == ERR_FORMAT ? ESP_ERR_NVS_NEW_VERSION_FOUND
+                                           : ESP_FAIL;
             snprintf(part->label, sizeof part->label, "%s", label);
             part->is_open = true;
             return ESP_OK;
@@ -123,7 +126,8 @@ esp_err_t nvs_flash_deinit(void)
 
 esp_err_t nvs_flash_erase_partition(const char *part_name)
 {
-    const esp_partition_t *p = esp_partition_find_first(ESP_PARTITION_TYPE_DATA, ESP_PARTITION_SUBTYPE_DATA_NVS, part_name);
+    const esp_partition_t *p =
+        esp_partition_find_first(ESP_PARTITION_TYPE_DATA, ESP_PARTITION_SUBTYPE_DATA_NVS, part_name);
     if (p == NULL)
         return ESP_ERR_NOT_FOUND;
     lock();
@@ -136,7 +140,8 @@ esp_err_t nvs_flash_erase(void)
     return nvs_flash_erase_partition(NVS_DEFAULT_PART_NAME);
 }
 
-/* --- handles ----------------------------------------------------------------------------------------------------------- */
+/* --- handles
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static bool is_any_open(void)
 {
@@ -200,7 +205,8 @@ esp_err_t nvs_commit(nvs_handle_t handle)
     return unlock(find_handle(handle) ? ESP_OK : ESP_ERR_NVS_INVALID_HANDLE);
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------ */
+/* --- values
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static esp_err_t set(nvs_handle_t handle, const char *key, enum nvs_part_type type, const void *at, size_t len)
 {
@@ -276,10 +282,10 @@ esp_err_t nvs_erase_key(nvs_handle_t handle, const char *key)
 {
     lock();
     struct handle *h = find_handle(handle);
-    esp_err_t err = h == NULL          ? ESP_ERR_NVS_INVALID_HANDLE
-                    : !h->is_writable  ? ESP_ERR_NVS_READ_ONLY
-                    : key == NULL      ? ESP_ERR_INVALID_ARG
-                                       : code_of(nvs_part_erase(&h->part->nvs, h->space, key, NULL));
+    esp_err_t err = h == NULL         ? ESP_ERR_NVS_INVALID_HANDLE
+                    : !h->is_writable ? ESP_ERR_NVS_READ_ONLY
+                    : key == NULL     ? ESP_ERR_INVALID_ARG
+                                      : code_of(nvs_part_erase(&h->part->nvs, h->space, key, NULL));
     return unlock(err);
 }
 

@@ -1,4 +1,5 @@
-/* FreeRTOS over POSIX threads: tasks, queues, mutexes; and the two tasks of ESP-IDF that run others' code: timers, events. */
+/* FreeRTOS over POSIX threads: tasks, queues, mutexes; and the two tasks of ESP-IDF that run others' code: timers,
+ * events. */
 #include "esp/include/esp_event.h"
 #include "esp/include/esp_timer.h"
 #include "esp/include/freertos/semphr.h"
@@ -40,7 +41,8 @@ static bool wait_until(pthread_cond_t *c, pthread_mutex_t *lock, TickType_t tick
     return pthread_cond_timedwait(c, lock, deadline) != ETIMEDOUT;
 }
 
-/* --- tasks -------------------------------------------------------------------------------------------------------------- */
+/* --- tasks
+ * -------------------------------------------------------------------------------------------------------------- */
 
 struct rtos_task {
     pthread_t thread;
@@ -56,8 +58,8 @@ static void *run_task(void *arg)
     return NULL;
 }
 
-BaseType_t xTaskCreate(TaskFunction_t code, const char *name, uint32_t stack_depth, void *parameters, UBaseType_t priority,
-                       TaskHandle_t *created)
+BaseType_t xTaskCreate(TaskFunction_t code, const char *name, uint32_t stack_depth, void *parameters,
+                       UBaseType_t priority, TaskHandle_t *created)
 {
     struct rtos_task *task = malloc(sizeof *task);
     pthread_t thread;
@@ -94,7 +96,8 @@ TickType_t xTaskGetTickCount(void)
     return (TickType_t)(esp_timer_get_time() / 1000 * configTICK_RATE_HZ / 1000);
 }
 
-/* --- queues -------------------------------------------------------------------------------------------------------------- */
+/* --- queues
+ * -------------------------------------------------------------------------------------------------------------- */
 
 struct rtos_queue {
     pthread_mutex_t lock;
@@ -185,7 +188,8 @@ BaseType_t xSemaphoreGive(SemaphoreHandle_t semaphore)
     return xQueueSend(semaphore, NULL, 0);
 }
 
-/* --- timers -------------------------------------------------------------------------------------------------------------- */
+/* --- timers
+ * -------------------------------------------------------------------------------------------------------------- */
 
 struct esp_timer {
     esp_timer_create_args_t args;
@@ -326,7 +330,8 @@ esp_err_t esp_timer_delete(esp_timer_handle_t timer)
     return err;
 }
 
-/* --- events -------------------------------------------------------------------------------------------------------------- */
+/* --- events
+ * -------------------------------------------------------------------------------------------------------------- */
 
 #define EVENT_QUEUE 64
 

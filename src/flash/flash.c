@@ -5,7 +5,8 @@
 static enum err check_range(struct stretch s, uint32_t at, size_t len, const char *what, struct why *why)
 {
     if (at > s.size_bytes || len > s.size_bytes - at)
-        return why_set(why, ERR_FLASH, "%s of %zu bytes at 0x%x leaves the partition of 0x%x bytes", what, len, at, s.size_bytes);
+        return why_set(why, ERR_FLASH, "%s of %zu bytes at 0x%x leaves the partition of 0x%x bytes", what, len, at,
+                       s.size_bytes);
     return ERR_NONE;
 }
 

@@ -48,7 +48,8 @@ struct flash_ram {
 
 void flash_ram_init(struct flash_ram *ram, uint8_t *bytes, uint32_t size_bytes);
 
-/* An adapter around an adapter: after `ops_left` programs and erases it fails every operation, as if power were gone. */
+/* An adapter around an adapter: after `ops_left` programs and erases it fails every operation, as if power were gone.
+ */
 struct flash_cut {
     struct flash flash;
     struct flash *under;

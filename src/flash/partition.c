@@ -18,12 +18,12 @@ static const struct keyword {
     int type; /* -1: the name of a type */
     uint8_t value;
 } keywords[] = {
-    {"app", -1, 0x00},         {"data", -1, 0x01},      {"bootloader", -1, 0x02}, {"partition_table", -1, 0x03},
-    {"factory", 0x00, 0x00},   {"test", 0x00, 0x20},    {"tee_0", 0x00, 0x30},    {"tee_1", 0x00, 0x31},
-    {"ota", 0x01, 0x00},       {"phy", 0x01, 0x01},     {"nvs", 0x01, 0x02},      {"coredump", 0x01, 0x03},
-    {"nvs_keys", 0x01, 0x04},  {"efuse", 0x01, 0x05},   {"undefined", 0x01, 0x06}, {"esphttpd", 0x01, 0x80},
-    {"fat", 0x01, 0x81},       {"spiffs", 0x01, 0x82},  {"littlefs", 0x01, 0x83}, {"tee_ota", 0x01, 0x90},
-    {"primary", 0x02, 0x00},   {"ota", 0x02, 0x01},     {"recovery", 0x02, 0x02}, {"primary", 0x03, 0x00},
+    {"app", -1, 0x00},        {"data", -1, 0x01},     {"bootloader", -1, 0x02},  {"partition_table", -1, 0x03},
+    {"factory", 0x00, 0x00},  {"test", 0x00, 0x20},   {"tee_0", 0x00, 0x30},     {"tee_1", 0x00, 0x31},
+    {"ota", 0x01, 0x00},      {"phy", 0x01, 0x01},    {"nvs", 0x01, 0x02},       {"coredump", 0x01, 0x03},
+    {"nvs_keys", 0x01, 0x04}, {"efuse", 0x01, 0x05},  {"undefined", 0x01, 0x06}, {"esphttpd", 0x01, 0x80},
+    {"fat", 0x01, 0x81},      {"spiffs", 0x01, 0x82}, {"littlefs", 0x01, 0x83},  {"tee_ota", 0x01, 0x90},
+    {"primary", 0x02, 0x00},  {"ota", 0x02, 0x01},    {"recovery", 0x02, 0x02},  {"primary", 0x03, 0x00},
     {"ota", 0x03, 0x01},
 };
 
@@ -57,7 +57,8 @@ const char *partition_subtype_text(const struct partition *p, char to[static 16]
     return to;
 }
 
-const struct partition *partition_find(const struct partition_table *t, unsigned type, unsigned subtype, const char *label)
+const struct partition *partition_find(const struct partition_table *t, unsigned type, unsigned subtype,
+                                       const char *label)
 {
     for (unsigned i = 0; i < t->count; i++)
         if (t->entries[i].type == type && t->entries[i].subtype == subtype &&
@@ -104,8 +105,8 @@ static enum err take_record(struct partition_table *t, const uint8_t *r, uint32_
     *p = (struct partition){r[2], r[3], get_u32(r + 4), get_u32(r + 8), get_u32(r + 28), {0}};
     text_copy_field(p->label, sizeof p->label, r + 12, PARTITION_LABEL_LEN);
     if (flash_size > 0 && (p->at > flash_size || p->size_bytes > flash_size - p->at))
-        return why_set(why, ERR_FORMAT, "partition %s (0x%x at 0x%x) leaves the flash of 0x%x bytes", p->label, p->size_bytes,
-                       p->at, flash_size);
+        return why_set(why, ERR_FORMAT, "partition %s (0x%x at 0x%x) leaves the flash of 0x%x bytes", p->label,
+                       p->size_bytes, p->at, flash_size);
     t->count++;
     return ERR_NONE;
 }
@@ -258,7 +259,8 @@ static enum err take_line(struct csv_line *line, struct partition *p, uint32_t *
     if (!*f[F_TYPE] || !parse_word(f[F_TYPE], -1, &p->type))
         return line_error(line, why, "type is not known:", f[F_TYPE]);
     p->subtype = PARTITION_DATA_UNDEFINED;
-    if ((!*f[F_SUBTYPE] && p->type == PARTITION_APP) || (*f[F_SUBTYPE] && !parse_word(f[F_SUBTYPE], p->type, &p->subtype)))
+    if ((!*f[F_SUBTYPE] && p->type == PARTITION_APP) ||
+        (*f[F_SUBTYPE] && !parse_word(f[F_SUBTYPE], p->type, &p->subtype)))
         return line_error(line, why, "subtype is not known:", f[F_SUBTYPE]);
     if (*f[F_OFFSET] && (!parse_number(f[F_OFFSET], &offset) || offset < 0))
         return line_error(line, why, "offset is no number:", f[F_OFFSET]);

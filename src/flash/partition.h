@@ -14,7 +14,12 @@
 #define PARTITIONS_MAX        94 /* 96 records less the MD5 record and the terminator */
 #define PARTITION_LABEL_LEN   16
 
-enum partition_type { PARTITION_APP = 0x00, PARTITION_DATA = 0x01, PARTITION_BOOTLOADER = 0x02, PARTITION_TABLE = 0x03 };
+enum partition_type {
+    PARTITION_APP = 0x00,
+    PARTITION_DATA = 0x01,
+    PARTITION_BOOTLOADER = 0x02,
+    PARTITION_TABLE = 0x03
+};
 
 enum partition_subtype {
     PARTITION_APP_FACTORY = 0x00,
@@ -53,7 +58,8 @@ enum err partition_table_read_csv(struct partition_table *t, struct bytes csv, s
 void partition_table_write(const struct partition_table *t, uint8_t raw[static PARTITION_TABLE_BYTES]);
 
 /* NULL when there is none; `label` may be NULL. */
-const struct partition *partition_find(const struct partition_table *t, unsigned type, unsigned subtype, const char *label);
+const struct partition *partition_find(const struct partition_table *t, unsigned type, unsigned subtype,
+                                       const char *label);
 const struct partition *partition_find_label(const struct partition_table *t, const char *label);
 
 /* How many OTA slots follow each other from ota_0. */

@@ -95,7 +95,8 @@ static bool is_worth_keeping(struct tx *tx, const struct execution *e)
     unsigned count = 0;
     if (e->state != EX_IN_PROGRESS)
         return true;
-    return tx->db->timeline_list(tx->s, e->job_id, e->node_id, kept, TIMELINE_KEPT, &count, NULL) != ERR_NONE || count < TIMELINE_KEPT;
+    return tx->db->timeline_list(tx->s, e->job_id, e->node_id, kept, TIMELINE_KEPT, &count, NULL) != ERR_NONE ||
+           count < TIMELINE_KEPT;
 }
 
 static enum err write_event(struct tx *tx, const struct execution *e)
@@ -108,7 +109,8 @@ static enum err write_event(struct tx *tx, const struct execution *e)
     return tx->db->event_add(tx->s, &event, tx->why);
 }
 
-enum err execution_apply(struct tx *tx, struct execution *e, enum execution_event event, const char *info, bool is_from_node)
+enum err execution_apply(struct tx *tx, struct execution *e, enum execution_event event, const char *info,
+                         bool is_from_node)
 {
     enum execution_state before = e->state;
     if (!execution_step(e, event)) {
@@ -132,14 +134,15 @@ enum err execution_apply(struct tx *tx, struct execution *e, enum execution_even
     if (err == ERR_NONE)
         err = write_event(tx, e);
     if (before != e->state)
-        log_line(tx->f->log, LOG_INFO, "fleet", "node=%s job=%s %s -> %s \"%s\"", e->node_id, e->job_id, execution_state_text(before),
-                 execution_state_text(e->state), e->info);
+        log_line(tx->f->log, LOG_INFO, "fleet", "node=%s job=%s %s -> %s \"%s\"", e->node_id, e->job_id,
+                 execution_state_text(before), execution_state_text(e->state), e->info);
     if (err == ERR_NONE && execution_is_over(e->state))
         err = job_check_finished(tx, e->job_id);
     return err;
 }
 
-/* --- what nodes say ------------------------------------------------------------------------------------------------ */
+/* --- what nodes say ------------------------------------------------------------------------------------------------
+ */
 
 static bool is_on_target(struct tx *tx, const struct node *node, const struct job *job)
 {
@@ -159,7 +162,8 @@ static enum execution_event classify(struct tx *tx, struct execution *e, const s
     case REPORT_IN_PROGRESS:
         return status_info_is_rebooting(r->info) ? EX_R_REBOOTING : EX_R_PROGRESS;
     case REPORT_SUCCESS:
-        return strstr(r->info, "OTA Upgrade finished successfully") && !is_on_target(tx, node, job) ? EX_R_INSTALLED : EX_R_SUCCESS;
+        return strstr(r->info, "OTA Upgrade finished successfully") && !is_on_target(tx, node, job) ? EX_R_INSTALLED
+                                                                                                    : EX_R_SUCCESS;
     case REPORT_DELAYED:
         return EX_R_DELAYED;
     case REPORT_REJECTED:
@@ -225,16 +229,19 @@ static enum err take_report(struct tx *tx, const char *node_id, const struct sta
     return execution_apply(tx, &e, classify(tx, &e, &node, &job, r), r->info, true);
 }
 
-enum err fleet_on_report(struct fleet *f, const char *node_id, const struct status_report *r, time_ms now, struct why *why)
+enum err fleet_on_report(struct fleet *f, const char *node_id, const struct status_report *r, time_ms now,
+                         struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, take_report(&tx, node_id, r));
 }
 
-/* --- truth by version ---------------------------------------------------------------------------------------------- */
+/* --- truth by version ----------------------------------------------------------------------------------------------
+ */
 
-#define OPEN_MAX 32 /* executions of one node that are looked at; more than that many open jobs wait for the next time */
+#define OPEN_MAX                                                                                                       \
+    32 /* executions of one node that are looked at; more than that many open jobs wait for the next time */
 
 /* The version that a node shows decides what its silence left open.  `is_confirmed`: it asks for updates, which a node
  * does only when nothing is on trial; a description alone may come from a trial. */
@@ -256,7 +263,8 @@ static enum err settle_by_version(struct tx *tx, const struct node *node, bool i
             if (is_new)
                 err = execution_apply(tx, e, is_confirmed ? EX_TARGET_CONFIRMED : EX_TARGET_SEEN, info, false);
         } else if (has_booted && node->fw_version[0]) {
-            snprintf(info, sizeof info, "Runs %s after it said it would reboot into the new firmware", node->fw_version);
+            snprintf(info, sizeof info, "Runs %s after it said it would reboot into the new firmware",
+                     node->fw_version);
             err = execution_apply(tx, e, EX_OTHER_SEEN, info, false);
         }
     }
@@ -317,13 +325,15 @@ static enum err take_fetch(struct tx *tx, const char *node_id, const struct fetc
     enum err err;
     if (m->node_id[0] && strcmp(m->node_id, node_id) != 0)
         return why_set(tx->why, ERR_FORMAT, "otafetch of node %s names node %s", node_id, m->node_id);
-    if ((err = tx_node(tx, node_id, &node)) != ERR_NONE || (err = take_version(tx, &node, m->fw_version, m->network_id)) != ERR_NONE ||
+    if ((err = tx_node(tx, node_id, &node)) != ERR_NONE ||
+        (err = take_version(tx, &node, m->fw_version, m->network_id)) != ERR_NONE ||
         (err = offer_find(tx, &node, ON_FETCH, &job, &image, &is_offered)) != ERR_NONE)
         return err;
     return is_offered ? offer_send(tx, node_id, job.id) : ERR_NONE;
 }
 
-enum err fleet_on_fetch(struct fleet *f, const char *node_id, const struct fetch_message *m, time_ms now, struct why *why)
+enum err fleet_on_fetch(struct fleet *f, const char *node_id, const struct fetch_message *m, time_ms now,
+                        struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
@@ -339,7 +349,8 @@ static enum err fetch_now(struct tx *tx, const char *node_id, struct job *job, s
     return offer_find(tx, &node, ON_FETCH, job, image, is_offered);
 }
 
-enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, struct job *job, struct image *image, struct why *why)
+enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, struct job *job, struct image *image,
+                         struct why *why)
 {
     struct tx tx;
     bool is_offered = false;
@@ -351,10 +362,11 @@ enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, stru
     return err;
 }
 
-/* --- time ---------------------------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------------------------------
+ */
 
-#define DUE_BATCH      50
-#define TICK_MS        60000 /* at least this often, whatever is due */
+#define DUE_BATCH 50
+#define TICK_MS   60000 /* at least this often, whatever is due */
 
 static enum err end_trials(struct tx *tx, bool *is_more)
 {

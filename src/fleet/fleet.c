@@ -12,7 +12,8 @@ const struct fleet_policy fleet_default_policy = {
     .push_batch = 100,
 };
 
-void fleet_init(struct fleet *f, struct fleet_store *store, struct entropy *entropy, struct log *log, struct fleet_bell *bell)
+void fleet_init(struct fleet *f, struct fleet_store *store, struct entropy *entropy, struct log *log,
+                struct fleet_bell *bell)
 {
     *f = (struct fleet){store, entropy, log, bell, fleet_default_policy};
 }
@@ -74,7 +75,8 @@ enum err fleet_start(struct fleet *f, time_ms now, struct why *why)
     return tx_end(&tx, tx.db->nodes_all_offline(tx.s, now, why));
 }
 
-enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap, struct why *why)
+enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap,
+                      struct why *why)
 {
     struct tx tx;
     int64_t first = 0, last = 0;
@@ -120,7 +122,8 @@ static enum err add_user(struct tx *tx, const char *name, const char *hash, bool
     return tx->db->user_put(tx->s, to, tx->why);
 }
 
-enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, bool is_admin, time_ms now, struct user *to, struct why *why)
+enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, bool is_admin, time_ms now,
+                        struct user *to, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
@@ -157,7 +160,8 @@ static enum err token_user(struct tx *tx, const char *digest, struct user *to)
         err = tx->db->user_get_id(tx->s, user_id, to, tx->why);
     else if (err == ERR_NONE)
         err = ERR_NOT_FOUND;
-    return err == ERR_NOT_FOUND ? why_set(tx->why, ERR_REFRESH, "refresh token is unknown or expired, log in again") : err;
+    return err == ERR_NOT_FOUND ? why_set(tx->why, ERR_REFRESH, "refresh token is unknown or expired, log in again")
+                                : err;
 }
 
 enum err fleet_token_user(struct fleet *f, const char *digest, time_ms now, struct user *to, struct why *why)

@@ -19,11 +19,12 @@
 #include "image/image.h"
 
 struct fleet_policy {
-    unsigned failures_max;    /* reports of `failed` until a node is given up for a job */
-    time_ms trial_ms;         /* a new version that was seen but not confirmed counts as success after this */
-    time_ms repeat_ms;        /* an offer is not repeated on the same connection within this time */
-    time_ms reboot_grace_ms;  /* a node that said it reboots and asks again with its old version after this: rolled back */
-    unsigned push_batch;      /* nodes pushed to in one transaction */
+    unsigned failures_max; /* reports of `failed` until a node is given up for a job */
+    time_ms trial_ms;      /* a new version that was seen but not confirmed counts as success after this */
+    time_ms repeat_ms;     /* an offer is not repeated on the same connection within this time */
+    time_ms
+        reboot_grace_ms; /* a node that said it reboots and asks again with its old version after this: rolled back */
+    unsigned push_batch; /* nodes pushed to in one transaction */
 };
 
 extern const struct fleet_policy fleet_default_policy;
@@ -37,7 +38,8 @@ struct fleet {
 };
 
 /* Ports stay the caller's; `log` and `bell` may be NULL. */
-void fleet_init(struct fleet *f, struct fleet_store *store, struct entropy *entropy, struct log *log, struct fleet_bell *bell);
+void fleet_init(struct fleet *f, struct fleet_store *store, struct entropy *entropy, struct log *log,
+                struct fleet_bell *bell);
 
 /* Once at start, before messages: presence is unknown again. */
 enum err fleet_start(struct fleet *f, time_ms now, struct why *why);
@@ -46,7 +48,8 @@ enum err fleet_start(struct fleet *f, time_ms now, struct why *why);
 
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why);
 /* ERR_EXISTS.  `hash` is finished; hashing takes long and belongs outside of a transaction. */
-enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, bool is_admin, time_ms now, struct user *to, struct why *why);
+enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, bool is_admin, time_ms now,
+                        struct user *to, struct why *why);
 enum err fleet_user_get(struct fleet *f, const char *name, struct user *to, struct why *why);
 enum err fleet_user_get_id(struct fleet *f, const char *id, struct user *to, struct why *why);
 enum err fleet_token_add(struct fleet *f, const char *digest, const char *user_id, time_ms expires_at, struct why *why);
@@ -59,18 +62,22 @@ enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why
 /* `id` NULL or "": one is made.  ERR_EXISTS, ERR_NODE_ID. */
 enum err fleet_node_add(struct fleet *f, const char *id, time_ms now, struct node *to, struct why *why);
 enum err fleet_node_get(struct fleet *f, const char *id, struct node *to, struct why *why);
-enum err fleet_node_list(struct fleet *f, const char *after, struct node *to, unsigned max, unsigned *count, struct why *why);
+enum err fleet_node_list(struct fleet *f, const char *after, struct node *to, unsigned max, unsigned *count,
+                         struct why *why);
 enum err fleet_node_config(struct fleet *f, const char *id, char **to, struct why *why);
 
 /* What the broker link and the nodes' HTTPS listener bring.  ERR_NODE_NOT_FOUND for nodes that were never added. */
 enum err fleet_on_config(struct fleet *f, const char *node_id, struct bytes payload, time_ms now, struct why *why);
-enum err fleet_on_fetch(struct fleet *f, const char *node_id, const struct fetch_message *m, time_ms now, struct why *why);
-enum err fleet_on_report(struct fleet *f, const char *node_id, const struct status_report *r, time_ms now, struct why *why);
+enum err fleet_on_fetch(struct fleet *f, const char *node_id, const struct fetch_message *m, time_ms now,
+                        struct why *why);
+enum err fleet_on_report(struct fleet *f, const char *node_id, const struct status_report *r, time_ms now,
+                         struct why *why);
 enum err fleet_on_presence(struct fleet *f, const char *node_id, bool is_online, time_ms now, struct why *why);
 enum err fleet_on_subscribed(struct fleet *f, const char *node_id, time_ms now, struct why *why);
 
 /* The same decision as on a fetch, answered instead of sent: for nodes that ask over HTTPS.  ERR_NO_JOB. */
-enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, struct job *job, struct image *image, struct why *why);
+enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, struct job *job, struct image *image,
+                         struct why *why);
 
 /* --- images ------------------------------------------------------------------------------------------------------- */
 
@@ -81,17 +88,21 @@ struct image_upload {
 };
 
 /* Announces an upload: makes the row, not ready.  An existing image of that name that no job uses gives way. */
-enum err fleet_image_announce(struct fleet *f, const char *name, const char *uploader, time_ms now, struct image *to, struct why *why);
+enum err fleet_image_announce(struct fleet *f, const char *name, const char *uploader, time_ms now, struct image *to,
+                              struct why *why);
 
 /* Turns what was read from the bytes into an image row.  `id` NULL: a new one.  ERR_IMAGE_VERSION, ERR_IMAGE_MODEL when
  * neither the image nor the upload tells them; the reasons of image_check_update. */
-enum err fleet_image_add(struct fleet *f, const char *id, const struct image_upload *upload, time_ms now, struct image *to, struct why *why);
+enum err fleet_image_add(struct fleet *f, const char *id, const struct image_upload *upload, time_ms now,
+                         struct image *to, struct why *why);
 enum err fleet_image_get(struct fleet *f, const char *id, struct image *to, struct why *why);
 enum err fleet_image_find(struct fleet *f, const char *name, struct image *to, struct why *why);
-enum err fleet_image_list(struct fleet *f, const char *after, struct image *to, unsigned max, unsigned *count, struct why *why);
+enum err fleet_image_list(struct fleet *f, const char *after, struct image *to, unsigned max, unsigned *count,
+                          struct why *why);
 enum err fleet_image_archive(struct fleet *f, const char *id, bool is_archived, time_ms now, struct why *why);
 /* `*sha256` names bytes that no image uses any more and may go, "" when others do. */
-enum err fleet_image_delete(struct fleet *f, const char *id, bool is_forced, time_ms now, char sha256[SHA256_TEXT], struct why *why);
+enum err fleet_image_delete(struct fleet *f, const char *id, bool is_forced, time_ms now, char sha256[SHA256_TEXT],
+                            struct why *why);
 
 /* Whether any image row names these bytes; what none names may be removed. */
 enum err fleet_blob_is_used(struct fleet *f, const char *sha256, bool *is_used, struct why *why);
@@ -117,16 +128,19 @@ struct job_summary {
 
 enum err fleet_job_start(struct fleet *f, const struct job_order *order, time_ms now, struct job *to, struct why *why);
 enum err fleet_job_get(struct fleet *f, const char *id, struct job_summary *to, struct why *why);
-enum err fleet_job_list(struct fleet *f, const char *after, struct job_summary *to, unsigned max, unsigned *count, struct why *why);
+enum err fleet_job_list(struct fleet *f, const char *after, struct job_summary *to, unsigned max, unsigned *count,
+                        struct why *why);
 enum err fleet_job_cancel(struct fleet *f, const char *id, time_ms now, struct job_summary *to, struct why *why);
-enum err fleet_job_archive(struct fleet *f, const char *id, bool is_archived, time_ms now, struct job_summary *to, struct why *why);
+enum err fleet_job_archive(struct fleet *f, const char *id, bool is_archived, time_ms now, struct job_summary *to,
+                           struct why *why);
 /* Pushes again to the nodes that have not ended. */
 enum err fleet_job_retrigger(struct fleet *f, const char *id, time_ms now, struct why *why);
 
 /* The job's executions in the order of node ids; targets without a row appear as EX_TRIGGERED. */
-enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, struct execution *to, unsigned max,
-                              unsigned *count, struct why *why);
-enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, struct execution *to, struct why *why);
+enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, struct execution *to,
+                              unsigned max, unsigned *count, struct why *why);
+enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, struct execution *to,
+                         struct why *why);
 enum err fleet_timeline(struct fleet *f, const char *job_id, const char *node_id, struct timeline_row *to, unsigned max,
                         unsigned *count, struct why *why);
 
@@ -149,11 +163,13 @@ enum occasion { ON_FETCH, ON_SUBSCRIBE, ON_PUSH };
 
 /* Whether a node is offered a job now, and why not: one pure function for offers and for questions.  `e` NULL: the node
  * has no execution of the job. */
-enum decision fleet_decide(const struct node *node, const struct job *job, const struct image *image, const struct execution *e,
-                           enum occasion occasion, const struct fleet_policy *policy, time_ms now);
+enum decision fleet_decide(const struct node *node, const struct job *job, const struct image *image,
+                           const struct execution *e, enum occasion occasion, const struct fleet_policy *policy,
+                           time_ms now);
 const char *decision_text(enum decision decision);
 
-/* --- what is due, and what goes out --------------------------------------------------------------------------------- */
+/* --- what is due, and what goes out ---------------------------------------------------------------------------------
+ */
 
 /* Does what time or a big push makes due; `*next_at` becomes when to call again at the latest. */
 enum err fleet_tick(struct fleet *f, time_ms now, time_ms *next_at, struct why *why);
@@ -165,11 +181,13 @@ struct outgoing {
     bool is_stale; /* the node has moved on since; drop it */
 };
 
-enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count, struct why *why);
+enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,
+                           struct why *why);
 enum err fleet_outbox_done(struct fleet *f, int64_t id, struct why *why);
 
 /* Events after `after`.  `*is_gap` says that older ones were dropped, so the reader has to load its picture anew. */
-enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap, struct why *why);
+enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap,
+                      struct why *why);
 enum err fleet_event_last(struct fleet *f, int64_t *id, struct why *why);
 
 #endif

@@ -31,8 +31,8 @@ static enum err row_for_name(struct tx *tx, const char *name, struct image *to)
     if (err == ERR_NONE)
         err = tx->db->image_uses(tx->s, to->id, &jobs, &active, tx->why);
     if (err == ERR_NONE && jobs > 0)
-        return why_set(tx->why, ERR_EXISTS, "an image named %s exists and is used by %lld job(s): choose another name", name,
-                       (long long)jobs);
+        return why_set(tx->why, ERR_EXISTS, "an image named %s exists and is used by %lld job(s): choose another name",
+                       name, (long long)jobs);
     if (err != ERR_NOT_FOUND)
         return err;
     *to = (struct image){.is_ready = false};
@@ -53,7 +53,8 @@ static enum err announce(struct tx *tx, const char *name, const char *uploader, 
     return tx->db->image_put(tx->s, to, tx->why);
 }
 
-enum err fleet_image_announce(struct fleet *f, const char *name, const char *uploader, time_ms now, struct image *to, struct why *why)
+enum err fleet_image_announce(struct fleet *f, const char *name, const char *uploader, time_ms now, struct image *to,
+                              struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
@@ -106,7 +107,8 @@ static enum err add_image(struct tx *tx, const char *id, const struct image_uplo
     return err ? err : tx_event(tx, EVENT_IMAGE, NULL, NULL, to->id);
 }
 
-enum err fleet_image_add(struct fleet *f, const char *id, const struct image_upload *upload, time_ms now, struct image *to, struct why *why)
+enum err fleet_image_add(struct fleet *f, const char *id, const struct image_upload *upload, time_ms now,
+                         struct image *to, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
@@ -127,10 +129,12 @@ enum err fleet_image_find(struct fleet *f, const char *name, struct image *to, s
     if (err != ERR_NONE)
         return err;
     err = tx.db->image_find_name(tx.s, name, to, why);
-    return tx_end(&tx, err == ERR_NOT_FOUND ? why_set(why, ERR_IMAGE_NOT_FOUND, "there is no image named %s", name) : err);
+    return tx_end(&tx,
+                  err == ERR_NOT_FOUND ? why_set(why, ERR_IMAGE_NOT_FOUND, "there is no image named %s", name) : err);
 }
 
-enum err fleet_image_list(struct fleet *f, const char *after, struct image *to, unsigned max, unsigned *count, struct why *why)
+enum err fleet_image_list(struct fleet *f, const char *after, struct image *to, unsigned max, unsigned *count,
+                          struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, 0, why);
@@ -163,14 +167,15 @@ static enum err delete_image(struct tx *tx, const char *id, bool is_forced, char
     struct image image;
     int64_t jobs = 0, active = 0, others = 0;
     enum err err;
-    if ((err = tx_image(tx, id, &image)) != ERR_NONE || (err = tx->db->image_uses(tx->s, id, &jobs, &active, tx->why)) != ERR_NONE)
+    if ((err = tx_image(tx, id, &image)) != ERR_NONE ||
+        (err = tx->db->image_uses(tx->s, id, &jobs, &active, tx->why)) != ERR_NONE)
         return err;
     if (active > 0)
-        return why_set(tx->why, ERR_IMAGE_IN_ACTIVE_USE, "image %s is used by %lld active job(s): cancel them first", image.name,
-                       (long long)active);
+        return why_set(tx->why, ERR_IMAGE_IN_ACTIVE_USE, "image %s is used by %lld active job(s): cancel them first",
+                       image.name, (long long)active);
     if (jobs > 0 && !is_forced)
-        return why_set(tx->why, ERR_IMAGE_IN_USE, "image %s is used by %lld job(s): delete with force_delete=true", image.name,
-                       (long long)jobs);
+        return why_set(tx->why, ERR_IMAGE_IN_USE, "image %s is used by %lld job(s): delete with force_delete=true",
+                       image.name, (long long)jobs);
     if ((err = tx->db->image_delete(tx->s, id, tx->why)) != ERR_NONE ||
         (err = tx->db->blob_uses(tx->s, image.sha256, &others, tx->why)) != ERR_NONE)
         return err;
@@ -178,7 +183,8 @@ static enum err delete_image(struct tx *tx, const char *id, bool is_forced, char
     return tx_event(tx, EVENT_IMAGE, NULL, NULL, id);
 }
 
-enum err fleet_image_delete(struct fleet *f, const char *id, bool is_forced, time_ms now, char sha256[SHA256_TEXT], struct why *why)
+enum err fleet_image_delete(struct fleet *f, const char *id, bool is_forced, time_ms now, char sha256[SHA256_TEXT],
+                            struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);

@@ -31,13 +31,13 @@ enum err job_summarise(struct tx *tx, struct job_summary *to);
 enum err job_check_finished(struct tx *tx, const char *job_id);
 
 enum execution_event {
-    EX_OFFER,            /* the server offers the job */
-    EX_R_PROGRESS,       /* reports of the node */
+    EX_OFFER,      /* the server offers the job */
+    EX_R_PROGRESS, /* reports of the node */
     EX_R_REBOOTING,
-    EX_R_INSTALLED,      /* success before the reboot: a node without rollback */
+    EX_R_INSTALLED, /* success before the reboot: a node without rollback */
     EX_R_DELAYED,
     EX_R_FAILED,
-    EX_R_FAILED_LAST,    /* failed once too often */
+    EX_R_FAILED_LAST, /* failed once too often */
     EX_R_REJECTED,
     EX_R_ROLLED_BACK,
     EX_R_SUCCESS,
@@ -52,12 +52,15 @@ enum execution_event {
 bool execution_step(struct execution *e, enum execution_event event);
 
 /* Steps, writes row, timeline and event, and checks whether the job is finished.  `info` NULL keeps the last one. */
-enum err execution_apply(struct tx *tx, struct execution *e, enum execution_event event, const char *info, bool is_from_node);
+enum err execution_apply(struct tx *tx, struct execution *e, enum execution_event event, const char *info,
+                         bool is_from_node);
 
 /* Looks for a job to offer.  `*is_offered` with job, image and execution filled. */
-enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct job *job, struct image *image, bool *is_offered);
+enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct job *job, struct image *image,
+                    bool *is_offered);
 /* Decides about one job and books the outcome. */
-enum err offer_consider(struct tx *tx, struct node *node, struct job *job, enum occasion occasion, struct image *image, bool *is_offered);
+enum err offer_consider(struct tx *tx, struct node *node, struct job *job, enum occasion occasion, struct image *image,
+                        bool *is_offered);
 enum err offer_send(struct tx *tx, const char *node_id, const char *job_id);
 
 #endif

@@ -38,8 +38,8 @@ enum err job_check_finished(struct tx *tx, const char *job_id)
         return ERR_NONE;
     sum.job.status = JOB_FINISHED;
     sum.job.ended_at = tx->now;
-    log_line(tx->f->log, LOG_INFO, "fleet", "job=%s name=\"%s\" finished: %lld of %lld succeeded", sum.job.id, sum.job.name,
-             (long long)sum.counts[EX_SUCCESS], (long long)sum.total);
+    log_line(tx->f->log, LOG_INFO, "fleet", "job=%s name=\"%s\" finished: %lld of %lld succeeded", sum.job.id,
+             sum.job.name, (long long)sum.counts[EX_SUCCESS], (long long)sum.total);
     err = tx->db->job_put(tx->s, &sum.job, tx->why);
     return err ? err : tx_event(tx, EVENT_JOB, NULL, job_id, NULL);
 }
@@ -60,7 +60,8 @@ static enum err check_order(struct tx *tx, const struct job_order *o)
     if ((err = tx_image(tx, o->image_id, &image)) != ERR_NONE)
         return err;
     if (!image.is_ready)
-        return why_set(tx->why, ERR_IMAGE_NOT_UPLOADED, "image %s was announced, but its upload was never confirmed", image.name);
+        return why_set(tx->why, ERR_IMAGE_NOT_UPLOADED, "image %s was announced, but its upload was never confirmed",
+                       image.name);
     if (image.is_archived)
         return why_set(tx->why, ERR_IMAGE_ARCHIVED, "image %s is archived: bring it back first", image.name);
     if (o->priority < 0 || o->priority > PRIORITY_LOWEST)
@@ -141,7 +142,8 @@ static enum err list_jobs(struct tx *tx, const char *after, struct job_summary *
     return err;
 }
 
-enum err fleet_job_list(struct fleet *f, const char *after, struct job_summary *to, unsigned max, unsigned *count, struct why *why)
+enum err fleet_job_list(struct fleet *f, const char *after, struct job_summary *to, unsigned max, unsigned *count,
+                        struct why *why)
 {
     struct tx tx;
     *count = 0;
@@ -185,7 +187,8 @@ static enum err archive_job(struct tx *tx, const char *id, bool is_archived, str
     return err ? err : tx_event(tx, EVENT_JOB, NULL, id, NULL);
 }
 
-enum err fleet_job_archive(struct fleet *f, const char *id, bool is_archived, time_ms now, struct job_summary *to, struct why *why)
+enum err fleet_job_archive(struct fleet *f, const char *id, bool is_archived, time_ms now, struct job_summary *to,
+                           struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
@@ -214,7 +217,8 @@ enum err fleet_job_retrigger(struct fleet *f, const char *id, time_ms now, struc
 }
 
 /* Targets are walked in the order of their ids; each shows its execution, or that it has none yet. */
-static enum err list_executions(struct tx *tx, const char *job_id, const char *after, struct execution *to, unsigned max, unsigned *count)
+static enum err list_executions(struct tx *tx, const char *job_id, const char *after, struct execution *to,
+                                unsigned max, unsigned *count)
 {
     char ids[100][NODE_ID_SIZE];
     struct job job;
@@ -233,8 +237,8 @@ static enum err list_executions(struct tx *tx, const char *job_id, const char *a
     return err;
 }
 
-enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, struct execution *to, unsigned max,
-                              unsigned *count, struct why *why)
+enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, struct execution *to,
+                              unsigned max, unsigned *count, struct why *why)
 {
     struct tx tx;
     *count = 0;
@@ -260,7 +264,8 @@ static enum err get_execution(struct tx *tx, const char *job_id, const char *nod
     return ERR_NONE;
 }
 
-enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, struct execution *to, struct why *why)
+enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, struct execution *to,
+                         struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, 0, why);

@@ -10,7 +10,8 @@ static enum err add_node(struct tx *tx, const char *id, struct node *to)
         id = made.text;
     }
     if (!text_is_plain_id(id, NODE_ID_SIZE - 1))
-        return why_set(tx->why, ERR_NODE_ID, "node id \"%.80s\" must have 1 to %d of A-Z a-z 0-9 _ - .", id, NODE_ID_SIZE - 1);
+        return why_set(tx->why, ERR_NODE_ID, "node id \"%.80s\" must have 1 to %d of A-Z a-z 0-9 _ - .", id,
+                       NODE_ID_SIZE - 1);
     enum err err = tx->db->node_get(tx->s, id, to, tx->why);
     if (err == ERR_NONE)
         return why_set(tx->why, ERR_EXISTS, "node %s exists already", id);
@@ -36,7 +37,8 @@ enum err fleet_node_get(struct fleet *f, const char *id, struct node *to, struct
     return err ? err : tx_end(&tx, tx_node(&tx, id, to));
 }
 
-enum err fleet_node_list(struct fleet *f, const char *after, struct node *to, unsigned max, unsigned *count, struct why *why)
+enum err fleet_node_list(struct fleet *f, const char *after, struct node *to, unsigned max, unsigned *count,
+                         struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, 0, why);

@@ -35,12 +35,13 @@ static enum decision decide_again(const struct node *node, const struct executio
     bool is_same_connection = e->offered_at >= node->subscribed_at && e->offered_at >= node->booted_at;
     switch (e->state) {
     case EX_OFFERED:
-        return occasion != ON_PUSH && is_same_connection && now - e->offered_at < policy->repeat_ms ? DECIDE_JUST_OFFERED
-                                                                                                    : DECIDE_OFFER;
+        return occasion != ON_PUSH && is_same_connection && now - e->offered_at < policy->repeat_ms
+                   ? DECIDE_JUST_OFFERED
+                   : DECIDE_OFFER;
     case EX_IN_PROGRESS:
         /* A node that works has no use for a second copy.  One that asks after a boot has lost its work; one that only
          * listens again may still be working. */
-        return occasion == ON_FETCH && has_booted_since(node, e->updated_at) ? DECIDE_OFFER
+        return occasion == ON_FETCH && has_booted_since(node, e->updated_at)           ? DECIDE_OFFER
                : occasion == ON_FETCH && now - e->updated_at > policy->reboot_grace_ms ? DECIDE_OFFER
                                                                                        : DECIDE_WORKING;
     case EX_REBOOTING:
@@ -52,8 +53,9 @@ static enum decision decide_again(const struct node *node, const struct executio
     }
 }
 
-enum decision fleet_decide(const struct node *node, const struct job *job, const struct image *image, const struct execution *e,
-                           enum occasion occasion, const struct fleet_policy *policy, time_ms now)
+enum decision fleet_decide(const struct node *node, const struct job *job, const struct image *image,
+                           const struct execution *e, enum occasion occasion, const struct fleet_policy *policy,
+                           time_ms now)
 {
     if (job->status != JOB_ACTIVE)
         return DECIDE_JOB_OVER;
@@ -70,7 +72,8 @@ enum decision fleet_decide(const struct node *node, const struct job *job, const
 }
 
 /* Reasons that will not change end the execution, so that the job can finish and tells why. */
-static enum err book(struct tx *tx, const struct node *node, const struct image *image, struct execution *e, enum decision decision)
+static enum err book(struct tx *tx, const struct node *node, const struct image *image, struct execution *e,
+                     enum decision decision)
 {
     char info[STATUS_INFO_SIZE];
     if (decision == DECIDE_OFFER) {
@@ -91,7 +94,8 @@ static enum err book(struct tx *tx, const struct node *node, const struct image 
     return ERR_NONE;
 }
 
-enum err offer_consider(struct tx *tx, struct node *node, struct job *job, enum occasion occasion, struct image *image, bool *is_offered)
+enum err offer_consider(struct tx *tx, struct node *node, struct job *job, enum occasion occasion, struct image *image,
+                        bool *is_offered)
 {
     struct execution e;
     *is_offered = false;
@@ -109,12 +113,14 @@ enum err offer_consider(struct tx *tx, struct node *node, struct job *job, enum 
     bool has_image = err == ERR_NONE;
     if (err != ERR_NONE && err != ERR_NOT_FOUND)
         return err;
-    enum decision decision = fleet_decide(node, job, has_image ? image : NULL, has_row ? &e : NULL, occasion, &tx->f->policy, tx->now);
+    enum decision decision =
+        fleet_decide(node, job, has_image ? image : NULL, has_row ? &e : NULL, occasion, &tx->f->policy, tx->now);
     *is_offered = decision == DECIDE_OFFER;
     return book(tx, node, image, &e, decision);
 }
 
-enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct job *job, struct image *image, bool *is_offered)
+enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct job *job, struct image *image,
+                    bool *is_offered)
 {
     struct job jobs[JOBS_OF_NODE_MAX];
     unsigned count = 0;
@@ -124,7 +130,8 @@ enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, st
         err = offer_consider(tx, node, &jobs[i], occasion, image, is_offered);
         *job = jobs[i];
         struct execution e;
-        bool is_open = tx->db->execution_get(tx->s, jobs[i].id, node->id, &e, NULL) == ERR_NONE && !execution_is_over(e.state);
+        bool is_open =
+            tx->db->execution_get(tx->s, jobs[i].id, node->id, &e, NULL) == ERR_NONE && !execution_is_over(e.state);
         if (*is_offered || is_open)
             break; /* one job at a time; the next one waits until this one has ended */
     }
@@ -140,9 +147,11 @@ enum err offer_send(struct tx *tx, const char *node_id, const char *job_id)
     return tx->db->outbox_add(tx->s, &row, tx->why);
 }
 
-/* --- the outbox ---------------------------------------------------------------------------------------------------- */
+/* --- the outbox ----------------------------------------------------------------------------------------------------
+ */
 
-enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count, struct why *why)
+enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,
+                           struct why *why)
 {
     struct outbox_row rows[32];
     struct tx tx;
@@ -159,7 +168,8 @@ enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, 
         /* The state may have moved on since the row was written, for example while the server was down. */
         o->is_stale = tx.db->job_get(tx.s, rows[i].job_id, &o->job, why) != ERR_NONE || o->job.status != JOB_ACTIVE ||
                       tx.db->image_get(tx.s, o->job.image_id, &o->image, why) != ERR_NONE ||
-                      tx.db->execution_get(tx.s, rows[i].job_id, rows[i].node_id, &e, why) != ERR_NONE || e.state != EX_OFFERED;
+                      tx.db->execution_get(tx.s, rows[i].job_id, rows[i].node_id, &e, why) != ERR_NONE ||
+                      e.state != EX_OFFERED;
     }
     *count = n;
     return tx_end(&tx, err);

@@ -28,8 +28,8 @@ struct node {
 };
 
 struct image {
-    char id[ID_LEN + 1], name[NAME_SIZE], type[65], model[65], fw_version[FW_VERSION_SIZE], project_name[33], platform[33],
-        sha256[SHA256_TEXT], md5[MD5_TEXT], uploader[NAME_SIZE];
+    char id[ID_LEN + 1], name[NAME_SIZE], type[65], model[65], fw_version[FW_VERSION_SIZE], project_name[33],
+        platform[33], sha256[SHA256_TEXT], md5[MD5_TEXT], uploader[NAME_SIZE];
     uint32_t secure_version;
     int64_t size_bytes;
     bool is_archived, is_ready; /* not ready: an upload was announced, nothing confirmed */
@@ -42,12 +42,12 @@ struct job {
     char id[ID_LEN + 1], name[NAME_SIZE], image_id[ID_LEN + 1], owner[NAME_SIZE], description[NAME_SIZE];
     enum job_status status;
     bool is_archived, is_force_push, is_continuous;
-    bool is_for_everyone;                /* every node, those that come later too while it is active */
-    int priority;                        /* 1 highest .. 10 lowest */
+    bool is_for_everyone; /* every node, those that come later too while it is active */
+    int priority;         /* 1 highest .. 10 lowest */
     time_ms created_at, ended_at;
-    char push_after[NODE_ID_SIZE];       /* force push: nodes up to this id were pushed to */
-    bool is_pushing;                     /* force push: nodes are left */
-    char metadata[METADATA_MAX + 1];     /* JSON object, "" when none */
+    char push_after[NODE_ID_SIZE];   /* force push: nodes up to this id were pushed to */
+    bool is_pushing;                 /* force push: nodes are left */
+    char metadata[METADATA_MAX + 1]; /* JSON object, "" when none */
 };
 
 enum execution_state {
@@ -58,18 +58,18 @@ enum execution_state {
     EX_ON_TRIAL = 4,    /* the new version was seen, its confirmation not yet */
     EX_PROVISIONAL = 5, /* installed, said a node without rollback; its reboot was not seen yet */
     EX_DELAYED = 6,
-    EX_FAILED = 7,      /* may be offered again */
+    EX_FAILED = 7, /* may be offered again */
     EX_SUCCESS = 8,
     EX_REJECTED = 9,
     EX_ROLLED_BACK = 10,
-    EX_GAVE_UP = 11,    /* failed as often as the policy allows */
+    EX_GAVE_UP = 11, /* failed as often as the policy allows */
     EX_STATES
 };
 
 struct execution {
     char job_id[ID_LEN + 1], node_id[NODE_ID_SIZE], info[STATUS_INFO_SIZE], from_version[FW_VERSION_SIZE];
     enum execution_state state;
-    int percent;             /* of the download, -1 when unknown */
+    int percent; /* of the download, -1 when unknown */
     unsigned offers, failures;
     time_ms offered_at, updated_at, deadline_at; /* deadline 0: none */
     int64_t node_ts;         /* seconds of the node's own clock in its last report, 0 when not believable */

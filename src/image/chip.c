@@ -48,7 +48,8 @@ const struct chip *chip_find_platform(const char *platform)
 
 bool chip_maps(const struct chip *chip, uint32_t address)
 {
-    for (size_t i = 0; i < sizeof chip->mapped / sizeof chip->mapped[0] && chip->mapped[i].from < chip->mapped[i].to; i++)
+    for (size_t i = 0; i < sizeof chip->mapped / sizeof chip->mapped[0] && chip->mapped[i].from < chip->mapped[i].to;
+         i++)
         if (address >= chip->mapped[i].from && address < chip->mapped[i].to)
             return true;
     return false;

@@ -136,7 +136,8 @@ static enum err take_extended_header(struct image_reader *r, const uint8_t *head
 }
 
 /* esptool's rule: byte 23 is 0 or 1 and byte 12 is the low byte of a known chip id -> not an ESP8266.  A header with
- * the write-protect pin esptool always writes is taken for a chip that we do not know yet, rather than for an ESP8266. */
+ * the write-protect pin esptool always writes is taken for a chip that we do not know yet, rather than for an ESP8266.
+ */
 static bool is_esp32_family(const uint8_t *head)
 {
     bool is_known = chip_find(head[12]) != NULL || get_u16(head + 12) == CHIP_LINUX;
@@ -183,8 +184,10 @@ static enum err take_segment_header(struct image_reader *r)
     uint32_t address = get_u32(r->collect), len = get_u32(r->collect + 4);
     unsigned index = f->segments_read;
     if (len % 4 != 0 || len >= IMAGE_SEGMENT_BYTES_MAX)
-        return BREAK(r, ERR_IMAGE_SEGMENTS, "segment %u of %u says %u bytes at 0x%08x; a length is a multiple of 4 below 16 MB"
-                     " (is the file cut off, or padded with 0xff?)", index + 1, f->segment_count, len, address);
+        return BREAK(r, ERR_IMAGE_SEGMENTS,
+                     "segment %u of %u says %u bytes at 0x%08x; a length is a multiple of 4 below 16 MB"
+                     " (is the file cut off, or padded with 0xff?)",
+                     index + 1, f->segment_count, len, address);
     f->segments[index].address = address;
     f->segments[index].len = len;
     f->segments[index].at = (uint32_t)r->at;
@@ -209,8 +212,10 @@ static enum err check_mapping(struct image_reader *r)
         uint32_t page = log2 >= 13 && log2 <= 18 ? 1u << log2 : f->chip->page_bytes;
         uint32_t address = f->segments[i].address;
         if (chip_maps(f->chip, address) && (f->segments[i].at - address) % page != 0)
-            return BREAK(r, ERR_IMAGE_SEGMENTS, "segment %u lies at file offset 0x%x, which its address 0x%08x cannot map "
-                         "with pages of %u KB", i + 1, f->segments[i].at, address, page / 1024);
+            return BREAK(r, ERR_IMAGE_SEGMENTS,
+                         "segment %u lies at file offset 0x%x, which its address 0x%08x cannot map "
+                         "with pages of %u KB",
+                         i + 1, f->segments[i].at, address, page / 1024);
     }
     return ERR_NONE;
 }
@@ -221,7 +226,8 @@ static enum err end_segment(struct image_reader *r)
     look_for_descriptors(r);
     bool is_first = f->segments_read == 1;
     if (f->layout == IMAGE_ESP32 && is_first && !f->has_app_desc && chip_maps(f->chip, f->segments[0].address))
-        return BREAK(r, ERR_IMAGE_DESC, "the %s application has no app descriptor: the magic 0x%08x is missing at offset %d",
+        return BREAK(r, ERR_IMAGE_DESC,
+                     "the %s application has no app descriptor: the magic 0x%08x is missing at offset %d",
                      f->chip->name, APP_DESC_MAGIC, APP_DESC_OFFSET);
     if (f->layout == IMAGE_ESP8266_V2 && !r->is_v2_irom_done) {
         r->is_v2_irom_done = true;
@@ -278,8 +284,10 @@ static enum err end_hash(struct image_reader *r)
     r->is_image_hash_open = false;
     end_of_image(r);
     if (memcmp(computed, f->digest, SHA256_LEN) != 0)
-        return BREAK(r, ERR_IMAGE_DIGEST, "the appended SHA-256 does not match the %s image: its bytes, or its header (chip id, "
-                     "flash mode), were changed after it was built", f->chip->name);
+        return BREAK(r, ERR_IMAGE_DIGEST,
+                     "the appended SHA-256 does not match the %s image: its bytes, or its header (chip id, "
+                     "flash mode), were changed after it was built",
+                     f->chip->name);
     return ERR_NONE;
 }
 
@@ -289,7 +297,8 @@ static enum err take_crc(struct image_reader *r)
     uint32_t stored = get_u32(r->collect);
     end_of_image(r);
     if (stored != expected)
-        return BREAK(r, ERR_IMAGE_CHECKSUM, "the ESP8266 V2 image ends in CRC 0x%08x, its bytes give 0x%08x", stored, expected);
+        return BREAK(r, ERR_IMAGE_CHECKSUM, "the ESP8266 V2 image ends in CRC 0x%08x, its bytes give 0x%08x", stored,
+                     expected);
     return ERR_NONE;
 }
 
@@ -425,8 +434,9 @@ static enum err cut_off(struct image_reader *r)
 {
     struct image_facts *f = &r->facts;
     static const char *const places[] = {
-        [R_HEAD] = "in its header",         [R_SEGMENT_HEADER] = "before a segment header", [R_DATA] = "inside a segment",
-        [R_SECOND_HEAD] = "before its RAM part", [R_TAIL] = "before its checksum",              [R_HASH] = "inside its SHA-256",
+        [R_HEAD] = "in its header",       [R_SEGMENT_HEADER] = "before a segment header",
+        [R_DATA] = "inside a segment",    [R_SECOND_HEAD] = "before its RAM part",
+        [R_TAIL] = "before its checksum", [R_HASH] = "inside its SHA-256",
         [R_CRC] = "inside its CRC",
     };
     if (f->file_len == 0)
@@ -440,7 +450,8 @@ enum err image_reader_finish(struct image_reader *r, struct image_facts *facts, 
     struct image_facts *f = &r->facts;
     if (is_merged(r)) {
         f->kind = IMAGE_MERGED;
-        r->verdict = why_set(&r->why, ERR_IMAGE_MERGED, "this is a merged flash dump (a partition table lies at 0x8000): "
+        r->verdict = why_set(&r->why, ERR_IMAGE_MERGED,
+                             "this is a merged flash dump (a partition table lies at 0x8000): "
                              "take the application out of it first");
     } else if (r->state < R_TRAILING)
         cut_off(r);
@@ -473,12 +484,15 @@ enum err image_check_update(const struct image_facts *f, struct why *why)
     case IMAGE_APP:
         return ERR_NONE;
     case IMAGE_BOOTLOADER:
-        return why_set(why, ERR_IMAGE_BOOTLOADER, "this is a bootloader of %s (ESP-IDF %s), not an application: upload the "
-                       "application's .bin", f->chip->name, f->bootloader.idf_ver);
+        return why_set(why, ERR_IMAGE_BOOTLOADER,
+                       "this is a bootloader of %s (ESP-IDF %s), not an application: upload the "
+                       "application's .bin",
+                       f->chip->name, f->bootloader.idf_ver);
     case IMAGE_MERGED:
         return why_set(why, ERR_IMAGE_MERGED, "this is a merged flash dump: take the application out of it first");
     case IMAGE_RAM:
-        return why_set(why, ERR_IMAGE_BOOTLOADER, "nothing in this image is mapped to flash: it is a bootloader or a RAM "
+        return why_set(why, ERR_IMAGE_BOOTLOADER,
+                       "nothing in this image is mapped to flash: it is a bootloader or a RAM "
                        "application, not an update");
     case IMAGE_UNKNOWN:
         break;

@@ -75,9 +75,9 @@ struct image_facts {
         uint8_t secure_version;
     } bootloader;
     uint8_t checksum_stored, checksum_computed;
-    bool has_digest;                /* a SHA-256 is appended */
-    uint8_t digest[SHA256_LEN];     /* as stored when has_digest, else all 0 */
-    uint64_t image_len, file_len;   /* bytes of the image itself, and of the whole file */
+    bool has_digest;                 /* a SHA-256 is appended */
+    uint8_t digest[SHA256_LEN];      /* as stored when has_digest, else all 0 */
+    uint64_t image_len, file_len;    /* bytes of the image itself, and of the whole file */
     uint8_t file_sha256[SHA256_LEN]; /* over the whole file */
     uint8_t file_md5[MD5_LEN];
     enum image_trailing trailing;

@@ -10,8 +10,8 @@ static enum err check_name(const char *what, const char *name, struct why *why)
 {
     size_t len = name ? strlen(name) : 0;
     if (len == 0 || len > NAME_MAX_LEN)
-        return why_set(why, ERR_USAGE, "%s must have 1 to %d characters, \"%s\" has %zu", what, NAME_MAX_LEN, name ? name : "",
-                       len);
+        return why_set(why, ERR_USAGE, "%s must have 1 to %d characters, \"%s\" has %zu", what, NAME_MAX_LEN,
+                       name ? name : "", len);
     return ERR_NONE;
 }
 
@@ -71,7 +71,10 @@ enum err image_pack(struct buf *to, struct bytes elf, const struct pack_options 
     if ((err = check_name("the project name", o->project_name, why)) != ERR_NONE ||
         (err = check_name("the version", o->version, why)) != ERR_NONE)
         return err;
-    if (elf.len < 64 || memcmp(elf.at, "\x7f" "ELF", 4) != 0)
+    if (elf.len < 64 || memcmp(elf.at,
+                               "\x7f"
+                               "ELF",
+                               4) != 0)
         return why_set(why, ERR_FORMAT, "the program is not an ELF file");
     size_t pieces = (elf.len + piece - 1) / piece;
     if (pieces > IMAGE_SEGMENTS_MAX - 1)

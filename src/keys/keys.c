@@ -15,12 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DAY_S          86400L
-#define CA_DAYS        (30 * 365L)
-#define SERVER_DAYS    397L /* what browsers accept at most */
-#define NODE_DAYS      (100 * 365L)
-#define RENEW_DAYS     30L
-#define SAN_SIZE       2048
+#define DAY_S       86400L
+#define CA_DAYS     (30 * 365L)
+#define SERVER_DAYS 397L /* what browsers accept at most */
+#define NODE_DAYS   (100 * 365L)
+#define RENEW_DAYS  30L
+#define SAN_SIZE    2048
 
 struct identity {
     EVP_PKEY *key;
@@ -42,7 +42,8 @@ static enum err crypto_error(struct why *why, const char *what)
     return why_set(why, ERR_CRYPTO, "%s: %s", what, text);
 }
 
-/* --- files ----------------------------------------------------------------------------------------------------------- */
+/* --- files -----------------------------------------------------------------------------------------------------------
+ */
 
 /* Written beside and renamed, so that a power cut leaves the old file or the new one. */
 static enum err write_file(const char *path, struct bytes data, mode_t mode, struct why *why)
@@ -87,7 +88,8 @@ static char *key_text(EVP_PKEY *key)
 static enum err save(const struct identity *i, const char *cert_path, const char *key_path, struct why *why)
 {
     char *cert = cert_text(i->cert), *key = key_text(i->key);
-    enum err err = cert && key ? write_file(key_path, bytes_of_text(key), 0600, why) : why_set(why, ERR_NO_MEMORY, "no memory");
+    enum err err =
+        cert && key ? write_file(key_path, bytes_of_text(key), 0600, why) : why_set(why, ERR_NO_MEMORY, "no memory");
     if (err == ERR_NONE)
         err = write_file(cert_path, bytes_of_text(cert), 0644, why);
     free(cert);
@@ -114,7 +116,8 @@ static bool load(struct identity *i, const char *cert_path, const char *key_path
     return is_good;
 }
 
-/* --- certificates ---------------------------------------------------------------------------------------------------- */
+/* --- certificates ----------------------------------------------------------------------------------------------------
+ */
 
 struct cert_plan {
     const char *common_name;
@@ -194,12 +197,13 @@ static bool covers(X509 *cert, const char *name)
 }
 
 /* Made by this authority, long enough valid, for every name. */
-static bool server_is_good(const struct identity *server, const struct identity *ca, const char *const *names, unsigned count,
-                           time_ms now)
+static bool server_is_good(const struct identity *server, const struct identity *ca, const char *const *names,
+                           unsigned count, time_ms now)
 {
     time_t until = (time_t)(now / 1000) + RENEW_DAYS * DAY_S;
-    bool is_good = X509_verify(server->cert, ca->key) == 1 && X509_cmp_time(X509_get0_notAfter(server->cert), &until) > 0 &&
-                   covers(server->cert, "localhost") && covers(server->cert, "127.0.0.1");
+    bool is_good = X509_verify(server->cert, ca->key) == 1 &&
+                   X509_cmp_time(X509_get0_notAfter(server->cert), &until) > 0 && covers(server->cert, "localhost") &&
+                   covers(server->cert, "127.0.0.1");
     ERR_clear_error();
     for (unsigned i = 0; is_good && i < count; i++)
         is_good = covers(server->cert, names[i]);
@@ -212,7 +216,8 @@ static enum err open_ca(struct keys *k, struct identity *ca, time_ms now, struct
     if (load(ca, k->ca_cert, k->ca_key))
         return ERR_NONE;
     if (access(k->ca_cert, F_OK) == 0 || access(k->ca_key, F_OK) == 0)
-        return why_set(why, ERR_CONFIG, "%s and %s do not belong together; restore them from a backup, nodes trust this authority",
+        return why_set(why, ERR_CONFIG,
+                       "%s and %s do not belong together; restore them from a backup, nodes trust this authority",
                        k->ca_cert, k->ca_key);
     k->is_first_start = true;
     snprintf(name, sizeof name, "Pluvio installation authority %lld", (long long)(now / 1000));
@@ -221,8 +226,8 @@ static enum err open_ca(struct keys *k, struct identity *ca, time_ms now, struct
     return err ? err : save(ca, k->ca_cert, k->ca_key, why);
 }
 
-static enum err open_server(struct keys *k, const struct identity *ca, const char *const *names, unsigned count, time_ms now,
-                            struct why *why)
+static enum err open_server(struct keys *k, const struct identity *ca, const char *const *names, unsigned count,
+                            time_ms now, struct why *why)
 {
     struct identity server;
     char san[SAN_SIZE];
@@ -236,7 +241,8 @@ static enum err open_server(struct keys *k, const struct identity *ca, const cha
     join_names(&t, names, count);
     if (t.is_cut)
         return why_set(why, ERR_CONFIG, "the server's names together are longer than %d characters", SAN_SIZE);
-    struct cert_plan plan = {"Pluvio server", ca, SERVER_DAYS, "critical,CA:FALSE", "critical,digitalSignature", "serverAuth", san};
+    struct cert_plan plan = {"Pluvio server", ca, SERVER_DAYS, "critical,CA:FALSE", "critical,digitalSignature",
+                             "serverAuth",    san};
     enum err err = make_identity(&server, &plan, now, why);
     if (err == ERR_NONE)
         err = save(&server, k->server_cert, k->server_key, why);
@@ -258,8 +264,8 @@ static enum err open_token_key(struct keys *k, struct entropy *entropy, struct w
     return write_file(path, bytes_of(k->token_key, sizeof k->token_key), 0600, why);
 }
 
-enum err keys_open(struct keys *k, const char *folder, const char *const *names, unsigned name_count, struct entropy *entropy,
-                   time_ms now, struct why *why)
+enum err keys_open(struct keys *k, const char *folder, const char *const *names, unsigned name_count,
+                   struct entropy *entropy, time_ms now, struct why *why)
 {
     struct identity ca = {NULL, NULL};
     memset(k, 0, sizeof *k);
@@ -289,7 +295,8 @@ void keys_close(struct keys *k)
     k->ca_pem = NULL;
 }
 
-enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char **cert_pem, char **key_pem, struct why *why)
+enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char **cert_pem, char **key_pem,
+                         struct why *why)
 {
     struct identity ca, node;
     *cert_pem = *key_pem = NULL;

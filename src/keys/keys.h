@@ -14,12 +14,13 @@
 #include "base/err.h"
 #include "base/id.h"
 
-#define KEYS_PATH_SIZE  600
-#define KEYS_NAMES_MAX  16
-#define TOKEN_KEY_LEN   32
+#define KEYS_PATH_SIZE 600
+#define KEYS_NAMES_MAX 16
+#define TOKEN_KEY_LEN  32
 
 struct keys {
-    char folder[512], ca_cert[KEYS_PATH_SIZE], ca_key[KEYS_PATH_SIZE], server_cert[KEYS_PATH_SIZE], server_key[KEYS_PATH_SIZE];
+    char folder[512], ca_cert[KEYS_PATH_SIZE], ca_key[KEYS_PATH_SIZE], server_cert[KEYS_PATH_SIZE],
+        server_key[KEYS_PATH_SIZE];
     uint8_t token_key[TOKEN_KEY_LEN];
     char *ca_pem; /* the authority's certificate as text */
     bool is_first_start;
@@ -27,15 +28,17 @@ struct keys {
 
 /* Opens the folder, making what is missing.  `names` are the DNS names and IP addresses the server is reached by, next
  * to localhost, 127.0.0.1 and ::1.  ERR_IO, ERR_CRYPTO. */
-enum err keys_open(struct keys *k, const char *folder, const char *const *names, unsigned name_count, struct entropy *entropy,
-                   time_ms now, struct why *why);
+enum err keys_open(struct keys *k, const char *folder, const char *const *names, unsigned name_count,
+                   struct entropy *entropy, time_ms now, struct why *why);
 void keys_close(struct keys *k);
 
 /* Makes a key and a certificate for a node: EC P-256, subject CN = node id, not an authority, 100 years as RainMaker's
  * are, valid from a day ago so that clocks may differ.  Both texts are on the heap.  Nothing of it is kept here. */
-enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char **cert_pem, char **key_pem, struct why *why);
+enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char **cert_pem, char **key_pem,
+                         struct why *why);
 
-/* --- tokens (RFC 7519, HS256 alone) ---------------------------------------------------------------------------------- */
+/* --- tokens (RFC 7519, HS256 alone) ----------------------------------------------------------------------------------
+ */
 
 struct token_claims {
     const char *user_id, *user_name; /* borrowed */
@@ -46,18 +49,22 @@ struct token_claims {
 #define TOKEN_SIZE 2048
 
 /* The payload's base64 holds neither - nor _, which RainMaker's command line could not read. */
-enum err token_make(const struct keys *k, const struct token_claims *claims, char to[static TOKEN_SIZE], struct why *why);
+enum err token_make(const struct keys *k, const struct token_claims *claims, char to[static TOKEN_SIZE],
+                    struct why *why);
 
 /* ERR_UNAUTHORIZED for anything that is not an unexpired access token of ours. */
-enum err token_check(const struct keys *k, const char *token, time_ms now, char user_id[static ID_LEN + 1], struct why *why);
+enum err token_check(const struct keys *k, const char *token, time_ms now, char user_id[static ID_LEN + 1],
+                     struct why *why);
 
-/* --- signed URLs ----------------------------------------------------------------------------------------------------- */
+/* --- signed URLs -----------------------------------------------------------------------------------------------------
+ */
 
 #define URL_SIGNATURE_SIZE 33
 
 /* Signs a path ("/v1/files/<id>") for one method and an end in seconds since 1970. */
-void url_sign(const struct keys *k, const char *method, const char *path, int64_t expires_s, char to[static URL_SIGNATURE_SIZE]);
-enum err url_check(const struct keys *k, const char *method, const char *path, const char *expires, const char *signature,
-                   time_ms now, struct why *why);
+void url_sign(const struct keys *k, const char *method, const char *path, int64_t expires_s,
+              char to[static URL_SIGNATURE_SIZE]);
+enum err url_check(const struct keys *k, const char *method, const char *path, const char *expires,
+                   const char *signature, time_ms now, struct why *why);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Tokens and signed URLs.  Ours, not a library's: the algorithm is fixed, so no header is ever believed, and the payload
- * must avoid the two letters in which base64's alphabets differ.
+ * Tokens and signed URLs.  Ours, not a library's: the algorithm is fixed, so no header is ever believed, and the
+ * payload must avoid the two letters in which base64's alphabets differ.
  */
 #include "base/buf.h"
 #include "base/text.h"
@@ -43,7 +43,8 @@ static void sign(const struct keys *k, struct bytes text, char to[static BASE64_
     base64_encode(to, bytes_of(mac, sizeof mac), BASE64_URL);
 }
 
-enum err token_make(const struct keys *k, const struct token_claims *claims, char to[static TOKEN_SIZE], struct why *why)
+enum err token_make(const struct keys *k, const struct token_claims *claims, char to[static TOKEN_SIZE],
+                    struct why *why)
 {
     struct buf payload = {0};
     write_payload(&payload, claims);
@@ -84,7 +85,8 @@ static enum err check_claims(struct bytes payload, time_ms now, char user_id[sta
     return err;
 }
 
-enum err token_check(const struct keys *k, const char *token, time_ms now, char user_id[static ID_LEN + 1], struct why *why)
+enum err token_check(const struct keys *k, const char *token, time_ms now, char user_id[static ID_LEN + 1],
+                     struct why *why)
 {
     const char *dot = strchr(token, '.'), *last = strrchr(token, '.');
     char mac[BASE64_SIZE(SHA256_LEN)];
@@ -100,7 +102,8 @@ enum err token_check(const struct keys *k, const char *token, time_ms now, char 
     return check_claims(bytes_of(payload, len), now, user_id, why);
 }
 
-void url_sign(const struct keys *k, const char *method, const char *path, int64_t expires_s, char to[static URL_SIGNATURE_SIZE])
+void url_sign(const struct keys *k, const char *method, const char *path, int64_t expires_s,
+              char to[static URL_SIGNATURE_SIZE])
 {
     char text[1200], mac[BASE64_SIZE(SHA256_LEN)];
     snprintf(text, sizeof text, "url\n%s\n%s\n%" PRId64, method, path, expires_s);
@@ -108,8 +111,8 @@ void url_sign(const struct keys *k, const char *method, const char *path, int64_
     text_copy(to, URL_SIGNATURE_SIZE, mac); /* 192 bits of the MAC are plenty and keep URLs short */
 }
 
-enum err url_check(const struct keys *k, const char *method, const char *path, const char *expires, const char *signature,
-                   time_ms now, struct why *why)
+enum err url_check(const struct keys *k, const char *method, const char *path, const char *expires,
+                   const char *signature, time_ms now, struct why *why)
 {
     char expected[URL_SIGNATURE_SIZE];
     int64_t expires_s = expires ? strtoll(expires, NULL, 10) : 0;
@@ -117,7 +120,8 @@ enum err url_check(const struct keys *k, const char *method, const char *path, c
         return why_set(why, ERR_FORBIDDEN, "this URL is not signed");
     url_sign(k, method, path, expires_s, expected);
     if (strlen(signature) != strlen(expected) || !secret_equal(signature, expected, strlen(expected)))
-        return why_set(why, ERR_FORBIDDEN, "this URL's signature is wrong: it was altered, or signed by another server");
+        return why_set(why, ERR_FORBIDDEN,
+                       "this URL's signature is wrong: it was altered, or signed by another server");
     if (expires_s * 1000 <= now)
         return why_set(why, ERR_FORBIDDEN, "this URL expired %" PRId64 " s ago", now / 1000 - expires_s);
     return ERR_NONE;

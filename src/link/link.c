@@ -21,7 +21,8 @@ void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link
     *l = (struct link){.fleet = fleet, .bus = bus, .urls = urls, .log = log};
 }
 
-/* --- from nodes ------------------------------------------------------------------------------------------------------ */
+/* --- from nodes ------------------------------------------------------------------------------------------------------
+ */
 
 static enum err take_config(struct link *l, const char *node_id, struct bytes payload, time_ms now, struct why *why)
 {
@@ -42,8 +43,9 @@ static enum err take_report(struct link *l, const char *node_id, struct bytes pa
     if (err != ERR_NONE)
         return err;
     if (r.is_salvaged)
-        log_line(l->log, LOG_INFO, "link", "node=%s sent a report of %zu bytes that is cut off; job and status were recovered",
-                 node_id, payload.len);
+        log_line(l->log, LOG_INFO, "link",
+                 "node=%s sent a report of %zu bytes that is cut off; job and status were recovered", node_id,
+                 payload.len);
     return fleet_on_report(l->fleet, node_id, &r, now, why);
 }
 
@@ -88,7 +90,8 @@ void link_receive(struct link *l, const char *topic, struct bytes payload, time_
         log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %s", topic, why_text(&why, err));
 }
 
-/* --- to nodes -------------------------------------------------------------------------------------------------------- */
+/* --- to nodes --------------------------------------------------------------------------------------------------------
+ */
 
 static int free_place(const struct link *l)
 {
@@ -131,7 +134,8 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
     if (err == ERR_NONE && !topic_write(topic, sizeof topic, TOPIC_OTAURL, o->row.node_id, TOPIC_PLAIN))
         err = why_set(&why, ERR_TOO_BIG, "topic is too long");
     if (err != ERR_NONE) {
-        log_line(l->log, LOG_ERROR, "link", "node=%s job=%s cannot be sent: %s", o->row.node_id, o->row.job_id, why_text(&why, err));
+        log_line(l->log, LOG_ERROR, "link", "node=%s job=%s cannot be sent: %s", o->row.node_id, o->row.job_id,
+                 why_text(&why, err));
         fleet_outbox_done(l->fleet, o->row.id, &why);
         buf_deinit(&payload);
         return true;

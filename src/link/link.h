@@ -15,7 +15,8 @@
 #define LINK_IN_FLIGHT 64 /* messages sent and not acknowledged; more wait in the outbox */
 
 struct bus {
-    /* Publishes with QoS 1, not retained.  `*message_id` comes back in link_acknowledged.  False when it was not taken. */
+    /* Publishes with QoS 1, not retained.  `*message_id` comes back in link_acknowledged.  False when it was not taken.
+     */
     bool (*publish)(struct bus *bus, const char *topic, struct bytes payload, int *message_id);
 };
 

@@ -90,7 +90,8 @@ enum err http_call(const struct http_call *call, struct http_answer *answer, str
 void http_escape(struct buf *to, const char *text)
 {
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~", *c) != NULL;
+        bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+                        strchr("-_.~", *c) != NULL;
         buf_addf(to, is_plain ? "%c" : "%%%02X", *c);
     }
 }

@@ -15,7 +15,7 @@ struct http_call {
     const char *method, *url;
     const char *headers[HTTP_CALL_HEADERS]; /* "Name: value"; NULL ends the list */
     struct bytes body;
-    int body_fd;         /* >= 0: the body comes from there, `body_len` bytes */
+    int body_fd; /* >= 0: the body comes from there, `body_len` bytes */
     int64_t body_len;
     const char *ca_file; /* authorities to trust, NULL: the system's */
     /* Called now and then while a body is sent, with the bytes sent so far; NULL: not called. */

@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-#define PAGE         FLASH_SECTOR_BYTES
-#define BITMAP_AT    32u
-#define ENTRIES_AT   64u
-#define ENTRY        32u
-#define VERSION_2    0xfe
-#define CHUNK_ANY    0xff
-#define SPACE_NAMES  0 /* the namespace that defines namespaces */
-#define SPACES_MAX   254
+#define PAGE        FLASH_SECTOR_BYTES
+#define BITMAP_AT   32u
+#define ENTRIES_AT  64u
+#define ENTRY       32u
+#define VERSION_2   0xfe
+#define CHUNK_ANY   0xff
+#define SPACE_NAMES 0 /* the namespace that defines namespaces */
+#define SPACES_MAX  254
 
 /* Written to flash; each next state only clears bits. */
 static const uint32_t page_words[] = {
@@ -71,7 +71,7 @@ static enum err set_marks(struct nvs_part *n, struct place p, unsigned count, en
     uint8_t map[32];
     memset(map, 0xff, sizeof map);
     for (unsigned i = p.index; i < p.index + count; i++)
-        map[i / 4] &= (uint8_t)~((3u & ~(unsigned)mark) << (i % 4 * 2));
+        map[i / 4] &= (uint8_t) ~((3u & ~(unsigned)mark) << (i % 4 * 2));
     unsigned first = p.index / 4, last = (p.index + count - 1) / 4;
     return stretch_program(n->flash, p.page * PAGE + BITMAP_AT + first, bytes_of(map + first, last - first + 1), why);
 }
@@ -88,7 +88,7 @@ struct walk {
     struct nvs_part *n;
     struct place at;
     struct entry entry;
-    uint32_t seq;     /* pages are visited in the order of their sequence numbers */
+    uint32_t seq; /* pages are visited in the order of their sequence numbers */
     bool is_on_page;
     uint8_t map[32];
 };
@@ -314,14 +314,16 @@ enum err nvs_part_mount(struct nvs_part *n, struct stretch flash, struct why *wh
     enum err err = ERR_NONE;
     *n = (struct nvs_part){.flash = flash, .page_count = flash.size_bytes / PAGE};
     if (n->page_count == 0 || n->page_count > NVS_PAGES_MAX)
-        return why_set(why, ERR_FORMAT, "an NVS partition has 1 to %d pages, this one %u", NVS_PAGES_MAX, n->page_count);
+        return why_set(why, ERR_FORMAT, "an NVS partition has 1 to %d pages, this one %u", NVS_PAGES_MAX,
+                       n->page_count);
     n->is_readonly = n->page_count < 3;
     for (unsigned i = 0; err == ERR_NONE && i < n->page_count; i++)
         err = load_page(n, i, why);
     if (n->is_readonly || err != ERR_NONE)
         return err;
     for (unsigned i = 0; err == ERR_NONE && i < n->page_count; i++)
-        if (n->pages[i].state == NVS_PAGE_ACTIVE || n->pages[i].state == NVS_PAGE_FULL || n->pages[i].state == NVS_PAGE_FREEING)
+        if (n->pages[i].state == NVS_PAGE_ACTIVE || n->pages[i].state == NVS_PAGE_FULL ||
+            n->pages[i].state == NVS_PAGE_FREEING)
             err = repair_page(n, i, why);
     if (err == ERR_NONE)
         err = erase_duplicates(n, why);
@@ -376,7 +378,8 @@ static bool find_active(const struct nvs_part *n, unsigned *page)
     return is_found;
 }
 
-static enum err append_raw(struct nvs_part *n, unsigned page, const struct entry *head, struct bytes data, struct why *why)
+static enum err append_raw(struct nvs_part *n, unsigned page, const struct entry *head, struct bytes data,
+                           struct why *why)
 {
     struct place at = {page, n->pages[page].next};
     unsigned span = head->raw[2];
@@ -461,7 +464,8 @@ static enum err make_room(struct nvs_part *n, unsigned span, unsigned *page, str
     return why_set(why, ERR_NO_SPACE, "NVS has no room for %u entries", span);
 }
 
-static void make_head(struct entry *e, unsigned space, unsigned type, unsigned chunk, const char *key, struct bytes value)
+static void make_head(struct entry *e, unsigned space, unsigned type, unsigned chunk, const char *key,
+                      struct bytes value)
 {
     memset(e->raw, 0xff, ENTRY);
     e->raw[0] = (uint8_t)space;
@@ -478,8 +482,8 @@ static void make_head(struct entry *e, unsigned space, unsigned type, unsigned c
     put_u32(e->raw + 4, entry_crc(e));
 }
 
-static enum err append(struct nvs_part *n, unsigned space, unsigned type, unsigned chunk, const char *key, struct bytes value,
-                       struct place *at, struct why *why)
+static enum err append(struct nvs_part *n, unsigned space, unsigned type, unsigned chunk, const char *key,
+                       struct bytes value, struct place *at, struct why *why)
 {
     struct entry e;
     make_head(&e, space, type, chunk, key, value);
@@ -563,7 +567,8 @@ static enum err open_space(struct nvs_part *n, const char *name, uint8_t *index,
     return append(n, SPACE_NAMES, NVS_U8, CHUNK_ANY, name, bytes_of(index, 1), &at, why);
 }
 
-static bool is_unchanged(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type, struct bytes value)
+static bool is_unchanged(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type,
+                         struct bytes value)
 {
     uint8_t old[NVS_TEXT_MAX];
     size_t len;
@@ -572,8 +577,8 @@ static bool is_unchanged(struct nvs_part *n, const char *space, const char *key,
     return bytes_equal(bytes_of(old, len), value);
 }
 
-enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type, struct bytes value,
-                        struct why *why)
+enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type,
+                        struct bytes value, struct why *why)
 {
     uint8_t index;
     struct place at = nowhere;
@@ -600,7 +605,8 @@ enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, 
     for (struct walk w = {.n = n}; err == ERR_NONE && next_item(&w);) {
         struct place here = item_place(&w);
         unsigned t = w.entry.raw[1];
-        bool is_new = (here.page == at.page && here.index == at.index) || (is_blob && (t == NVS_BLOB_INDEX || t == NVS_BLOB_DATA));
+        bool is_new = (here.page == at.page && here.index == at.index) ||
+                      (is_blob && (t == NVS_BLOB_INDEX || t == NVS_BLOB_DATA));
         if (entry_is(&w.entry, index, key, NVS_ANY_TYPE, CHUNK_ANY) && !is_new)
             err = erase_item(n, here, w.entry.raw[2], why);
     }
@@ -642,8 +648,8 @@ static bool type_fits(enum nvs_part_type wanted, unsigned stored)
     return wanted == NVS_BLOB_DATA ? is_blob : stored == (unsigned)wanted;
 }
 
-enum err nvs_part_read(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type, void *to, size_t size,
-                       size_t *len, struct why *why)
+enum err nvs_part_read(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type, void *to,
+                       size_t size, size_t *len, struct why *why)
 {
     uint8_t index;
     struct entry e;

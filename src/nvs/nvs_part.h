@@ -19,15 +19,25 @@
 
 #include "flash/flash.h"
 
-#define NVS_PAGES_MAX    64
-#define NVS_KEY_LEN      15
-#define NVS_ENTRIES      126
-#define NVS_TEXT_MAX     4000 /* bytes of a string with its terminator, and of one chunk of a blob */
+#define NVS_PAGES_MAX 64
+#define NVS_KEY_LEN   15
+#define NVS_ENTRIES   126
+#define NVS_TEXT_MAX  4000 /* bytes of a string with its terminator, and of one chunk of a blob */
 
 /* Written to flash, never renumber. */
 enum nvs_part_type {
-    NVS_U8 = 0x01, NVS_I8 = 0x11, NVS_U16 = 0x02, NVS_I16 = 0x12, NVS_U32 = 0x04, NVS_I32 = 0x14,
-    NVS_U64 = 0x08, NVS_I64 = 0x18, NVS_TEXT = 0x21, NVS_BLOB_V1 = 0x41, NVS_BLOB_DATA = 0x42, NVS_BLOB_INDEX = 0x48,
+    NVS_U8 = 0x01,
+    NVS_I8 = 0x11,
+    NVS_U16 = 0x02,
+    NVS_I16 = 0x12,
+    NVS_U32 = 0x04,
+    NVS_I32 = 0x14,
+    NVS_U64 = 0x08,
+    NVS_I64 = 0x18,
+    NVS_TEXT = 0x21,
+    NVS_BLOB_V1 = 0x41,
+    NVS_BLOB_DATA = 0x42,
+    NVS_BLOB_INDEX = 0x48,
     NVS_ANY_TYPE = 0xff,
 };
 
@@ -50,13 +60,13 @@ enum err nvs_part_mount(struct nvs_part *n, struct stretch flash, struct why *wh
 /* Reads a value.  `type` NVS_BLOB_DATA takes blobs of either version, numbers are little-endian of their size, text
  * comes with its terminator.  `*len` becomes the value's length even when `size` is too small (ERR_TOO_BIG) or `to`
  * is NULL (ERR_NONE).  ERR_NOT_FOUND; ERR_TYPE when the key holds another type. */
-enum err nvs_part_read(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type, void *to, size_t size,
-                       size_t *len, struct why *why);
+enum err nvs_part_read(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type, void *to,
+                       size_t size, size_t *len, struct why *why);
 
 /* Writes a value, replacing any of that key; an unchanged value is not written again.  Text includes its terminator.
  * ERR_USAGE for a key or namespace longer than 15, ERR_TOO_BIG, ERR_NO_SPACE, ERR_FLASH. */
-enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type, struct bytes value,
-                        struct why *why);
+enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type,
+                        struct bytes value, struct why *why);
 
 enum err nvs_part_erase(struct nvs_part *n, const char *space, const char *key, struct why *why);
 enum err nvs_part_erase_space(struct nvs_part *n, const char *space, struct why *why);

@@ -42,7 +42,8 @@ static void after(struct step *s, enum ota_effect_kind kind, int64_t delay_ms)
     add(s, kind)->delay_ms = delay_ms;
 }
 
-/* --- actions, one for each row that needs one ---------------------------------------------------------------------- */
+/* --- actions, one for each row that needs one ----------------------------------------------------------------------
+ */
 
 static void begin_trial(struct step *s)
 {
@@ -107,10 +108,12 @@ static void finish_flash(struct step *s)
     const char *plural = s->ota->attempt == 1 ? "" : "s";
     if (o->has_rollback) {
         add(s, OTA_SAVE_TRIAL);
-        snprintf(info, sizeof info, "Rebooting into new firmware (after %u %s attempt%s)", s->ota->attempt, o->protocol, plural);
+        snprintf(info, sizeof info, "Rebooting into new firmware (after %u %s attempt%s)", s->ota->attempt, o->protocol,
+                 plural);
         report(s, REPORT_IN_PROGRESS, info);
     } else {
-        snprintf(info, sizeof info, "%s OTA Upgrade finished successfully (after %u attempt%s)", o->protocol, s->ota->attempt, plural);
+        snprintf(info, sizeof info, "%s OTA Upgrade finished successfully (after %u attempt%s)", o->protocol,
+                 s->ota->attempt, plural);
         report(s, REPORT_SUCCESS, info);
     }
     after(s, OTA_REBOOT_LATER, o->reboot_delay_ms);
@@ -121,7 +124,8 @@ static void next_attempt(struct step *s)
 {
     char info[STATUS_INFO_SIZE];
     struct ota *ota = s->ota;
-    snprintf(info, sizeof info, "OTA Attempt %u/%u failed: %s", ota->attempt, ota->options.attempts_max, s->event->text);
+    snprintf(info, sizeof info, "OTA Attempt %u/%u failed: %s", ota->attempt, ota->options.attempts_max,
+             s->event->text);
     report(s, REPORT_FAILED, info);
     if (ota->attempt < ota->options.attempts_max) {
         ota->attempt++;

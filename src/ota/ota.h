@@ -32,25 +32,33 @@
 
 #define OTA_EFFECTS_MAX 6
 
-enum ota_mind_state { OTA_IDLE, OTA_QUEUED, OTA_WORKING, OTA_REBOOTING, OTA_ON_TRIAL, OTA_ROLLED_BACK, OTA_MIND_STATES };
+enum ota_mind_state {
+    OTA_IDLE,
+    OTA_QUEUED,
+    OTA_WORKING,
+    OTA_REBOOTING,
+    OTA_ON_TRIAL,
+    OTA_ROLLED_BACK,
+    OTA_MIND_STATES
+};
 
 enum ota_event_kind {
-    OTA_BOOTED_NORMAL,     /* nothing pending */
-    OTA_BOOTED_ON_TRIAL,   /* the running slot is pending verification */
+    OTA_BOOTED_NORMAL,      /* nothing pending */
+    OTA_BOOTED_ON_TRIAL,    /* the running slot is pending verification */
     OTA_BOOTED_ROLLED_BACK, /* the trial flag is set but this image is not on trial */
-    OTA_JOB_ARRIVED,       /* .job_id */
-    OTA_JOB_UNUSABLE,      /* .text: RainMaker's text for what is missing */
-    OTA_GATE_OPEN,         /* the metadata lets the download start */
-    OTA_GATE_LATER,        /* .text, .delay_ms */
-    OTA_GATE_SHUT,         /* .text: never again */
+    OTA_JOB_ARRIVED,        /* .job_id */
+    OTA_JOB_UNUSABLE,       /* .text: RainMaker's text for what is missing */
+    OTA_GATE_OPEN,          /* the metadata lets the download start */
+    OTA_GATE_LATER,         /* .text, .delay_ms */
+    OTA_GATE_SHUT,          /* .text: never again */
     OTA_ATTEMPT_OK,
-    OTA_ATTEMPT_FAILED,    /* .text: what went wrong */
-    OTA_ATTEMPT_REJECTED,  /* .text */
-    OTA_CALLBACK_DONE,     /* an application's own callback returned without the default workflow */
-    OTA_DIAGNOSIS_GOOD,    /* and the server is reachable */
+    OTA_ATTEMPT_FAILED,   /* .text: what went wrong */
+    OTA_ATTEMPT_REJECTED, /* .text */
+    OTA_CALLBACK_DONE,    /* an application's own callback returned without the default workflow */
+    OTA_DIAGNOSIS_GOOD,   /* and the server is reachable */
     OTA_DIAGNOSIS_BAD,
-    OTA_TRIAL_OVER,        /* the rollback timer expired */
-    OTA_STARTED,           /* the node is up and connected; once per boot */
+    OTA_TRIAL_OVER, /* the rollback timer expired */
+    OTA_STARTED,    /* the node is up and connected; once per boot */
     OTA_EVENT_KINDS
 };
 
@@ -61,19 +69,19 @@ struct ota_event {
 };
 
 enum ota_effect_kind {
-    OTA_IGNORE,         /* say in the log that the event was not expected */
-    OTA_REPORT,         /* .status, .info */
-    OTA_SAVE_JOB,       /* write .info (the job id) to flash */
-    OTA_RUN_CALLBACK,   /* call the application's or the default callback */
-    OTA_RUN_ATTEMPT,    /* download into the other slot, attempt .attempt */
-    OTA_SAVE_TRIAL,     /* write the trial flag to flash */
+    OTA_IGNORE,       /* say in the log that the event was not expected */
+    OTA_REPORT,       /* .status, .info */
+    OTA_SAVE_JOB,     /* write .info (the job id) to flash */
+    OTA_RUN_CALLBACK, /* call the application's or the default callback */
+    OTA_RUN_ATTEMPT,  /* download into the other slot, attempt .attempt */
+    OTA_SAVE_TRIAL,   /* write the trial flag to flash */
     OTA_CLEAR_TRIAL,
-    OTA_REBOOT_LATER,   /* after .delay_ms */
-    OTA_FETCH_LATER,    /* ask for a job after .delay_ms */
-    OTA_START_TRIAL,    /* start the rollback timer of .delay_ms */
-    OTA_CONFIRM,        /* mark the running image valid, stop the rollback timer */
-    OTA_ROLL_BACK,      /* mark the running image invalid and reboot */
-    OTA_POST_STARTING,  /* post RMAKER_OTA_EVENT_STARTING */
+    OTA_REBOOT_LATER,  /* after .delay_ms */
+    OTA_FETCH_LATER,   /* ask for a job after .delay_ms */
+    OTA_START_TRIAL,   /* start the rollback timer of .delay_ms */
+    OTA_CONFIRM,       /* mark the running image valid, stop the rollback timer */
+    OTA_ROLL_BACK,     /* mark the running image invalid and reboot */
+    OTA_POST_STARTING, /* post RMAKER_OTA_EVENT_STARTING */
 };
 
 struct ota_effect {
@@ -91,14 +99,14 @@ struct ota_effects {
 
 /* Options with RainMaker's Kconfig names and defaults. */
 struct ota_options {
-    unsigned attempts_max;      /* MAX_RETRIES, 1..10 */
-    int64_t retry_delay_ms;     /* RETRY_DELAY_MINUTES */
-    int64_t trial_ms;           /* ROLLBACK_WAIT_PERIOD */
-    int64_t reboot_delay_ms;    /* 10 s */
-    int64_t fetch_delay_ms;     /* 5 s after start and after a confirmation */
-    bool has_rollback;          /* BOOTLOADER_APP_ROLLBACK_ENABLE of the application */
+    unsigned attempts_max;   /* MAX_RETRIES, 1..10 */
+    int64_t retry_delay_ms;  /* RETRY_DELAY_MINUTES */
+    int64_t trial_ms;        /* ROLLBACK_WAIT_PERIOD */
+    int64_t reboot_delay_ms; /* 10 s */
+    int64_t fetch_delay_ms;  /* 5 s after start and after a confirmation */
+    bool has_rollback;       /* BOOTLOADER_APP_ROLLBACK_ENABLE of the application */
     bool is_autofetch;
-    const char *protocol;       /* "HTTPS" or "MQTT", in the texts */
+    const char *protocol; /* "HTTPS" or "MQTT", in the texts */
 };
 
 struct ota {

@@ -82,15 +82,19 @@ enum err client_save(const struct client *c, struct why *why)
     return is_good ? ERR_NONE : why_set(why, ERR_IO, "write %s: %s", c->path, strerror(errno));
 }
 
-/* --- calls --------------------------------------------------------------------------------------------------------------- */
+/* --- calls
+ * --------------------------------------------------------------------------------------------------------------- */
 
-static enum err call_once(struct client *c, const char *method, const char *path, const char *body, struct http_answer *answer,
-                          struct why *why)
+static enum err call_once(struct client *c, const char *method, const char *path, const char *body,
+                          struct http_answer *answer, struct why *why)
 {
     struct buf url = {0}, token = {0};
     buf_addf(&url, "%s%s", c->server, path);
     buf_addf(&token, "Authorization: %s", c->access);
-    struct http_call call = {.method = method, .url = url.at, .body_fd = -1, .ca_file = c->ca_file,
+    struct http_call call = {.method = method,
+                             .url = url.at,
+                             .body_fd = -1,
+                             .ca_file = c->ca_file,
                              .headers = {"Content-Type: application/json", c->access[0] ? token.at : NULL}};
     if (body != NULL)
         call.body = bytes_of_text(body);
@@ -112,11 +116,13 @@ static enum err read_answer(struct client *c, struct http_answer *answer, struct
     if (answer->status >= 200 && answer->status < 300 && err == ERR_NONE)
         return ERR_NONE;
     if (answer->status == 401)
-        why_set(why, err = ERR_UNAUTHORIZED, "%s refuses the session of %s: run `pluvio login` again", c->server, c->user);
+        why_set(why, err = ERR_UNAUTHORIZED, "%s refuses the session of %s: run `pluvio login` again", c->server,
+                c->user);
     else if (text != NULL)
         why_set(why, err = ERR_USAGE, "%s", text);
     else
-        why_set(why, err = ERR_NETWORK, "%s answered %d, and not in JSON: is it a Pluvio server?", c->server, answer->status);
+        why_set(why, err = ERR_NETWORK, "%s answered %d, and not in JSON: is it a Pluvio server?", c->server,
+                answer->status);
     json_free(*doc);
     *doc = NULL;
     return err;
@@ -140,7 +146,8 @@ static bool renew(struct client *c)
     return is_good && client_save(c, NULL) == ERR_NONE;
 }
 
-enum err client_call(struct client *c, const char *method, const char *path, const char *body, struct json **doc, struct why *why)
+enum err client_call(struct client *c, const char *method, const char *path, const char *body, struct json **doc,
+                     struct why *why)
 {
     struct http_answer answer;
     *doc = NULL;
@@ -150,13 +157,16 @@ enum err client_call(struct client *c, const char *method, const char *path, con
         err = call_once(c, method, path, body, &answer, why);
     }
     if (err != ERR_NONE)
-        return is_network_hint_needed(c) ? why_add(why, err, "if the server has an authority of its own, log in with --ca FILE") : err;
+        return is_network_hint_needed(c)
+                   ? why_add(why, err, "if the server has an authority of its own, log in with --ca FILE")
+                   : err;
     err = read_answer(c, &answer, doc, why);
     buf_deinit(&answer.body);
     return err;
 }
 
-/* --- upload -------------------------------------------------------------------------------------------------------------- */
+/* --- upload
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void show_progress(void *arg, int64_t sent, int64_t total)
 {
@@ -176,8 +186,13 @@ enum err client_upload(struct client *c, const char *url, const char *file, stru
             close(fd);
         return why_set(why, ERR_IO, "read %s: %s", file, strerror(errno));
     }
-    struct http_call call = {.method = "PUT", .url = url, .body_fd = fd, .body_len = st.st_size, .ca_file = c->ca_file,
-                             .headers = {"Content-Type: application/octet-stream"}, .on_progress = show_progress};
+    struct http_call call = {.method = "PUT",
+                             .url = url,
+                             .body_fd = fd,
+                             .body_len = st.st_size,
+                             .ca_file = c->ca_file,
+                             .headers = {"Content-Type: application/octet-stream"},
+                             .on_progress = show_progress};
     enum err err = http_call(&call, &answer, why);
     close(fd);
     if (isatty(STDERR_FILENO))

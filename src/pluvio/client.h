@@ -1,7 +1,8 @@
 /*
  * client.h - the command line's connection to a server: where it is, who we are, one call.
  *
- * The session lies in $PLUVIO_SESSION, else ~/.config/pluvio/session.json (mode 0600): server, tokens, trusted authority.
+ * The session lies in $PLUVIO_SESSION, else ~/.config/pluvio/session.json (mode 0600): server, tokens, trusted
+ * authority.
  */
 #ifndef PLUVIO_PLUVIO_CLIENT_H
 #define PLUVIO_PLUVIO_CLIENT_H
@@ -20,7 +21,8 @@ void client_init(struct client *c);
 
 /* One call of REST.  `path` with its query; `body` NULL or JSON text.  An answer of failure becomes an error with the
  * server's description.  Renews the access token when it has expired.  `*doc` is freed by the caller. */
-enum err client_call(struct client *c, const char *method, const char *path, const char *body, struct json **doc, struct why *why);
+enum err client_call(struct client *c, const char *method, const char *path, const char *body, struct json **doc,
+                     struct why *why);
 
 /* Sends a file to an upload URL, with a progress line on a terminal. */
 enum err client_upload(struct client *c, const char *url, const char *file, struct why *why);

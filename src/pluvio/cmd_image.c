@@ -11,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-/* --- inspect -------------------------------------------------------------------------------------------------------------- */
+/* --- inspect
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void row(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -31,7 +32,9 @@ static void print_segments(const struct image_facts *f)
     for (unsigned i = 0; i < f->segments_read; i++) {
         char name[24];
         uint32_t address = f->segments[i].address;
-        const char *kind = address == 0 ? "padding" : f->chip && chip_maps(f->chip, address) ? "mapped from flash" : "loaded";
+        const char *kind = address == 0                             ? "padding"
+                           : f->chip && chip_maps(f->chip, address) ? "mapped from flash"
+                                                                    : "loaded";
         snprintf(name, sizeof name, "segment %u", i + 1);
         row(name, "%8u bytes at offset %#8x -> 0x%08x  %s", f->segments[i].len, f->segments[i].at, address, kind);
     }
@@ -63,7 +66,8 @@ static void print_header(const struct image_facts *f)
         row("chip", "%s", f->chip ? f->chip->name : "");
     else
         row("chip", "%s (id 0x%04x)", f->chip ? f->chip->name : "unknown", f->chip_id);
-    row("flash", "%s, size code %u, speed code %u", f->spi_mode < 6 ? modes[f->spi_mode] : "?", f->spi_size, f->spi_speed);
+    row("flash", "%s, size code %u, speed code %u", f->spi_mode < 6 ? modes[f->spi_mode] : "?", f->spi_size,
+        f->spi_speed);
     row("entry", "0x%08x", f->entry);
     if (f->min_chip_rev)
         row("chip revision", "at least v%u.%u", f->min_chip_rev / 100u, f->min_chip_rev % 100u);
@@ -95,7 +99,8 @@ static void print_facts(const char *path, const struct image_facts *f, enum err 
         printf("  %s✓ whole, but no update: %s%s\n", style(STYLE_YELLOW), why->text, style(STYLE_NONE));
 }
 
-static void write_facts(struct json_out *out, const char *path, const struct image_facts *f, enum err err, const struct why *why)
+static void write_facts(struct json_out *out, const char *path, const struct image_facts *f, enum err err,
+                        const struct why *why)
 {
     char hex[65];
     struct why reason = {{0}};
@@ -156,7 +161,9 @@ enum err command_image_inspect(int argc, char **argv, struct why *why)
 {
     static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
     static const struct command_line line = {
-        rows, "FILE...", "Explain image files: chip, descriptor, segments, checks. Exit status 65 when one is not whole.", 1, ARGUMENTS_MAX};
+        rows, "FILE...",
+        "Explain image files: chip, descriptor, segments, checks. Exit status 65 when one is not whole.", 1,
+        ARGUMENTS_MAX};
     struct options o;
     struct buf text = {0};
     struct json_out out;
@@ -179,7 +186,8 @@ enum err command_image_inspect(int argc, char **argv, struct why *why)
     return worst;
 }
 
-/* --- pack ----------------------------------------------------------------------------------------------------------------- */
+/* --- pack
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 enum err command_image_pack(int argc, char **argv, struct why *why)
 {
@@ -191,12 +199,18 @@ enum err command_image_pack(int argc, char **argv, struct why *why)
         {"quiet", 'q', NULL, "Print nothing"},
         {NULL, 0, NULL, NULL},
     };
-    static const struct command_line line = {rows, "ELF", "Wrap a Linux program in an ESP image, to run in vesp or on a Linux node.", 1, 1};
+    static const struct command_line line = {
+        rows, "ELF", "Wrap a Linux program in an ESP image, to run in vesp or on a Linux node.", 1, 1};
     struct options o;
     struct buf elf = {0}, image = {0};
     options_parse(&o, argc, argv, &line);
     const char *output = option(&o, "output"), *secure = option(&o, "secure-version");
-    struct pack_options pack = {option(&o, "project"), option(&o, "version"), "", "", secure ? (uint32_t)strtoul(secure, NULL, 0) : 0, CHIP_LINUX};
+    struct pack_options pack = {option(&o, "project"),
+                                option(&o, "version"),
+                                "",
+                                "",
+                                secure ? (uint32_t)strtoul(secure, NULL, 0) : 0,
+                                CHIP_LINUX};
     if (output == NULL || pack.project_name == NULL || pack.version == NULL)
         return why_set(why, ERR_USAGE, "give --output, --project and --version");
     enum err err = read_file(o.arguments[0], &elf, why);
@@ -211,7 +225,8 @@ enum err command_image_pack(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- upload --------------------------------------------------------------------------------------------------------------- */
+/* --- upload
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void default_name(const char *path, char *to, size_t size)
 {
@@ -227,7 +242,8 @@ static void default_version(const struct image_facts *f, char *to, size_t size)
 {
     to[0] = '\0';
     if (!f->has_app_desc || f->app.version[0] == '\0')
-        snprintf(to, size, "sha256-%02x%02x%02x%02x", f->file_sha256[0], f->file_sha256[1], f->file_sha256[2], f->file_sha256[3]);
+        snprintf(to, size, "sha256-%02x%02x%02x%02x", f->file_sha256[0], f->file_sha256[1], f->file_sha256[2],
+                 f->file_sha256[3]);
 }
 
 struct upload {
@@ -294,7 +310,8 @@ static enum err upload_one(struct client *c, struct upload *u, bool is_json, str
     if (err == ERR_NONE && is_json)
         print_json(done);
     else if (err == ERR_NONE)
-        printf("%s uploaded: %s %s, image id %s\n", u->name, text_of(done, "model"), text_of(done, "fw_version"), text_of(done, "ota_image_id"));
+        printf("%s uploaded: %s %s, image id %s\n", u->name, text_of(done, "model"), text_of(done, "fw_version"),
+               text_of(done, "ota_image_id"));
     json_free(asked);
     json_free(done);
     return err ? why_add(why, err, "upload %s", u->file) : ERR_NONE;
@@ -323,7 +340,8 @@ enum err command_image_upload(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- list ----------------------------------------------------------------------------------------------------------------- */
+/* --- list
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 enum err find_image(struct client *c, const char *name, char *id, size_t size, struct why *why)
 {
@@ -351,17 +369,21 @@ enum err command_image_list(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = client_call(&c, "GET", option(&o, "all") ? "/v1/admin/otaimage?all=true&num_records=100" : "/v1/admin/otaimage?num_records=100",
+        err = client_call(&c, "GET",
+                          option(&o, "all") ? "/v1/admin/otaimage?all=true&num_records=100"
+                                            : "/v1/admin/otaimage?num_records=100",
                           NULL, &doc, why);
     if (err != ERR_NONE)
         return err;
     if (o.is_json)
         print_json(doc);
     else
-        printf("%s%-24s %-20s %-20s %-10s %10s  %s%s\n", style(STYLE_BOLD), "NAME", "MODEL", "VERSION", "PLATFORM", "BYTES", "ID", style(STYLE_NONE));
+        printf("%s%-24s %-20s %-20s %-10s %10s  %s%s\n", style(STYLE_BOLD), "NAME", "MODEL", "VERSION", "PLATFORM",
+               "BYTES", "ID", style(STYLE_NONE));
     JSON_EACH (image, o.is_json ? NULL : json_get(doc, "ota_images"))
-        printf("%-24s %-20s %-20s %-10s %10" PRId64 "  %s\n", text_of(image, "image_name"), text_of(image, "model"), text_of(image, "fw_version"),
-               text_of(image, "platform"), int_of(image, "file_size"), text_of(image, "ota_image_id"));
+        printf("%-24s %-20s %-20s %-10s %10" PRId64 "  %s\n", text_of(image, "image_name"), text_of(image, "model"),
+               text_of(image, "fw_version"), text_of(image, "platform"), int_of(image, "file_size"),
+               text_of(image, "ota_image_id"));
     json_free(doc);
     return ERR_NONE;
 }

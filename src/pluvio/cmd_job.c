@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- start ---------------------------------------------------------------------------------------------------------------- */
+/* --- start
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void write_order(struct buf *body, const struct options *o, const char *image_id)
 {
@@ -60,7 +61,8 @@ enum err command_job_start(int argc, char **argv, struct why *why)
         {"watch", 'w', NULL, "Follow it to its end"},
         {NULL, 0, NULL, NULL},
     };
-    static const struct command_line line = {rows, "[NODE-ID...]", "Start an update job for nodes, or for all.", 0, ARGUMENTS_MAX};
+    static const struct command_line line = {rows, "[NODE-ID...]", "Start an update job for nodes, or for all.", 0,
+                                             ARGUMENTS_MAX};
     struct options o;
     struct client c;
     char image_id[64], name[300];
@@ -85,7 +87,8 @@ enum err command_job_start(int argc, char **argv, struct why *why)
                 o.values[i] = name;
     }
     write_order(&body, &o, image_id);
-    err = client_call(&c, "POST", option(&o, "force-push") ? "/v1/admin/otajob?force_push=true" : "/v1/admin/otajob", body.at, &doc, why);
+    err = client_call(&c, "POST", option(&o, "force-push") ? "/v1/admin/otajob?force_push=true" : "/v1/admin/otajob",
+                      body.at, &doc, why);
     buf_deinit(&body);
     if (err != ERR_NONE)
         return err;
@@ -99,7 +102,8 @@ enum err command_job_start(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- list, cancel --------------------------------------------------------------------------------------------------------- */
+/* --- list, cancel
+ * --------------------------------------------------------------------------------------------------------- */
 
 enum err command_job_list(int argc, char **argv, struct why *why)
 {
@@ -111,16 +115,21 @@ enum err command_job_list(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = client_call(&c, "GET", option(&o, "all") ? "/v1/admin/otajob?all=true&num_records=100" : "/v1/admin/otajob?num_records=100", NULL, &doc, why);
+        err = client_call(&c, "GET",
+                          option(&o, "all") ? "/v1/admin/otajob?all=true&num_records=100"
+                                            : "/v1/admin/otajob?num_records=100",
+                          NULL, &doc, why);
     if (err != ERR_NONE)
         return err;
     if (o.is_json)
         print_json(doc);
     else
-        printf("%s%-32s %-10s %7s %7s %7s %7s  %s%s\n", style(STYLE_BOLD), "NAME", "STATUS", "NODES", "SUCCESS", "FAILED", "REJECT", "ID", style(STYLE_NONE));
+        printf("%s%-32s %-10s %7s %7s %7s %7s  %s%s\n", style(STYLE_BOLD), "NAME", "STATUS", "NODES", "SUCCESS",
+               "FAILED", "REJECT", "ID", style(STYLE_NONE));
     JSON_EACH (job, o.is_json ? NULL : json_get(doc, "ota_jobs"))
-        printf("%-32s %-10s %7" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 "  %s\n", text_of(job, "ota_job_name"), text_of(job, "status"),
-               int_of(job, "total_count"), int_of(job, "success_count"), int_of(job, "failed_count"), int_of(job, "rejected_count"), text_of(job, "ota_job_id"));
+        printf("%-32s %-10s %7" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 "  %s\n", text_of(job, "ota_job_name"),
+               text_of(job, "status"), int_of(job, "total_count"), int_of(job, "success_count"),
+               int_of(job, "failed_count"), int_of(job, "rejected_count"), text_of(job, "ota_job_id"));
     json_free(doc);
     return ERR_NONE;
 }
@@ -148,7 +157,8 @@ static enum err find_job(struct client *c, const char *name, char *id, size_t si
 enum err command_job_cancel(int argc, char **argv, struct why *why)
 {
     static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
-    static const struct command_line line = {rows, "JOB", "Offer a job to no further node. What nodes have begun goes on.", 1, 1};
+    static const struct command_line line = {rows, "JOB",
+                                             "Offer a job to no further node. What nodes have begun goes on.", 1, 1};
     struct options o;
     struct client c;
     struct json *doc = NULL;
@@ -172,7 +182,8 @@ enum err command_job_cancel(int argc, char **argv, struct why *why)
 enum err command_job_watch(int argc, char **argv, struct why *why)
 {
     static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
-    static const struct command_line line = {rows, "JOB", "Follow a job live to its end. Exit status 1 when a node did not succeed.", 1, 1};
+    static const struct command_line line = {
+        rows, "JOB", "Follow a job live to its end. Exit status 1 when a node did not succeed.", 1, 1};
     struct options o;
     struct client c;
     char id[64];
@@ -183,7 +194,8 @@ enum err command_job_watch(int argc, char **argv, struct why *why)
     return err ? err : watch_job(&c, id, o.is_json, why);
 }
 
-/* --- watch ---------------------------------------------------------------------------------------------------------------- */
+/* --- watch
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 #define POLL_MS     400
 #define SHOWN_MAX   20 /* nodes drawn at once; the others are counted */
@@ -195,10 +207,10 @@ static const struct look {
     enum style style;
     int percent; /* where the bar stands, -1: the download's percentage */
 } looks[] = {
-    {"triggered", "·", STYLE_DIM, 0},        {"offered", "→", STYLE_BLUE, 0},      {"in-progress", "↓", STYLE_BLUE, -1},
-    {"rebooting", "↻", STYLE_BLUE, 100},     {"on-trial", "?", STYLE_YELLOW, 100}, {"provisional", "?", STYLE_YELLOW, 100},
-    {"delayed", "…", STYLE_YELLOW, 0},       {"failed", "!", STYLE_YELLOW, 0},     {"success", "✓", STYLE_GREEN, 100},
-    {"rejected", "✗", STYLE_RED, 0},         {"rolled-back", "↶", STYLE_RED, 0},   {"gave-up", "✗", STYLE_RED, 0},
+    {"triggered", "·", STYLE_DIM, 0},    {"offered", "→", STYLE_BLUE, 0},      {"in-progress", "↓", STYLE_BLUE, -1},
+    {"rebooting", "↻", STYLE_BLUE, 100}, {"on-trial", "?", STYLE_YELLOW, 100}, {"provisional", "?", STYLE_YELLOW, 100},
+    {"delayed", "…", STYLE_YELLOW, 0},   {"failed", "!", STYLE_YELLOW, 0},     {"success", "✓", STYLE_GREEN, 100},
+    {"rejected", "✗", STYLE_RED, 0},     {"rolled-back", "↶", STYLE_RED, 0},   {"gave-up", "✗", STYLE_RED, 0},
 };
 
 static const struct look *look_of(const char *state)
@@ -238,7 +250,8 @@ static void draw_node(const struct json *e)
     int room = (int)terminal_columns() - 24 - BAR_CELLS - 24;
     printf("\033[2K  %-22.22s %s", text_of(e, "node_id"), style(look->style));
     draw_bar(percent);
-    printf(" %s %-12s%s %.*s\n", look->sign, text_of(e, "state"), style(STYLE_NONE), room > 0 ? room : 0, text_of(e, "additional_info"));
+    printf(" %s %-12s%s %.*s\n", look->sign, text_of(e, "state"), style(STYLE_NONE), room > 0 ? room : 0,
+           text_of(e, "additional_info"));
 }
 
 static void draw(struct watch *w, const struct json *job, const struct json *status)
@@ -246,8 +259,9 @@ static void draw(struct watch *w, const struct json *job, const struct json *sta
     unsigned shown = 0;
     if (w->lines > 0)
         printf("\033[%uA", w->lines);
-    printf("\033[2K%s%s%s  %s  %" PRId64 "/%" PRId64 " done, %" PRId64 " succeeded\n", style(STYLE_BOLD), text_of(job, "ota_job_name"), style(STYLE_NONE),
-           text_of(job, "status"), int_of(job, "completed_count"), int_of(job, "total_count"), int_of(job, "success_count"));
+    printf("\033[2K%s%s%s  %s  %" PRId64 "/%" PRId64 " done, %" PRId64 " succeeded\n", style(STYLE_BOLD),
+           text_of(job, "ota_job_name"), style(STYLE_NONE), text_of(job, "status"), int_of(job, "completed_count"),
+           int_of(job, "total_count"), int_of(job, "success_count"));
     JSON_EACH (e, json_get(status, "node_ota_status"))
         if (shown < SHOWN_MAX) {
             draw_node(e);
@@ -264,8 +278,8 @@ static void tell_changes(struct watch *w, const struct json *status, bool is_jso
     JSON_EACH (e, json_get(status, "node_ota_status")) {
         if (i == SHOWN_MAX)
             break;
-        bool is_new = strcmp(w->last[i].node, text_of(e, "node_id")) != 0 || strcmp(w->last[i].state, text_of(e, "state")) != 0 ||
-                      w->last[i].percent != int_of(e, "percent");
+        bool is_new = strcmp(w->last[i].node, text_of(e, "node_id")) != 0 ||
+                      strcmp(w->last[i].state, text_of(e, "state")) != 0 || w->last[i].percent != int_of(e, "percent");
         text_copy(w->last[i].node, sizeof w->last[i].node, text_of(e, "node_id"));
         text_copy(w->last[i].state, sizeof w->last[i].state, text_of(e, "state"));
         w->last[i].percent = int_of(e, "percent");
@@ -275,12 +289,14 @@ static void tell_changes(struct watch *w, const struct json *status, bool is_jso
         if (is_json)
             print_json(e);
         else
-            printf("%-22s %-12s %3" PRId64 "%%  %s\n", text_of(e, "node_id"), text_of(e, "state"), int_of(e, "percent"), text_of(e, "additional_info"));
+            printf("%-22s %-12s %3" PRId64 "%%  %s\n", text_of(e, "node_id"), text_of(e, "state"), int_of(e, "percent"),
+                   text_of(e, "additional_info"));
     }
     fflush(stdout);
 }
 
-static enum err poll_once(struct client *c, const char *job_id, struct json **job, struct json **status, struct why *why)
+static enum err poll_once(struct client *c, const char *job_id, struct json **job, struct json **status,
+                          struct why *why)
 {
     char path[160];
     *job = *status = NULL;
@@ -297,8 +313,8 @@ static enum err verdict(const struct json *job, struct why *why)
     int64_t total = int_of(job, "total_count"), good = int_of(job, "success_count");
     if (good == total && strcmp(text_of(job, "status"), "finished") == 0)
         return ERR_NONE;
-    return why_set(why, ERR_JOB_FAILED, "job %s is %s: %" PRId64 " of %" PRId64 " nodes succeeded", text_of(job, "ota_job_name"),
-                   text_of(job, "status"), good, total);
+    return why_set(why, ERR_JOB_FAILED, "job %s is %s: %" PRId64 " of %" PRId64 " nodes succeeded",
+                   text_of(job, "ota_job_name"), text_of(job, "status"), good, total);
 }
 
 enum err watch_job(struct client *c, const char *job_id, bool is_json, struct why *why)

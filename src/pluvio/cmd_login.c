@@ -77,7 +77,8 @@ enum err command_login(int argc, char **argv, struct why *why)
     static const struct option_row rows[] = {
         {"server", 's', "URL", "The server (default: " SERVER_DEFAULT ")"},
         {"user", 'u', "NAME", "User name"},
-        {"password-file", 'p', "FILE", "Read the password from a file; pluviod's FOLDER/admin-password has the user name too"},
+        {"password-file", 'p', "FILE",
+         "Read the password from a file; pluviod's FOLDER/admin-password has the user name too"},
         {"ca", 'c', "FILE", "The authority that signed the server's certificate (FOLDER/keys/ca.crt)"},
         {NULL, 0, NULL, NULL},
     };
@@ -91,7 +92,8 @@ enum err command_login(int argc, char **argv, struct why *why)
     while (c.server[0] && c.server[strlen(c.server) - 1] == '/')
         c.server[strlen(c.server) - 1] = '\0';
     text_copy(c.user, sizeof c.user, option(&o, "user"));
-    if (option(&o, "ca") != NULL && (realpath(option(&o, "ca"), resolved) == NULL || !text_copy(c.ca_file, sizeof c.ca_file, resolved)))
+    if (option(&o, "ca") != NULL &&
+        (realpath(option(&o, "ca"), resolved) == NULL || !text_copy(c.ca_file, sizeof c.ca_file, resolved)))
         return why_set(why, ERR_IO, "the authority %s cannot be read", option(&o, "ca"));
     const char *file = option(&o, "password-file");
     if (file != NULL && !read_credentials(file, c.user, sizeof c.user, password, sizeof password))

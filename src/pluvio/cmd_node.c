@@ -16,14 +16,18 @@
 #define FCTRY_SPACE  "rmaker_creds"
 #define RANDOM_BYTES 64
 
-/* --- add ------------------------------------------------------------------------------------------------------------------ */
+/* --- add
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* The factory partition as RainMaker's nodes read it: all values are blobs without terminator. */
 static enum err make_fctry(const struct json *node, uint8_t *bytes, struct why *why)
 {
     static const struct {
         const char *key, *member;
-    } rows[] = {{"node_id", "node_id"}, {"mqtt_host", "mqtt_host"}, {"client_cert", "client_cert"}, {"client_key", "client_key"}};
+    } rows[] = {{"node_id", "node_id"},
+                {"mqtt_host", "mqtt_host"},
+                {"client_cert", "client_cert"},
+                {"client_key", "client_key"}};
     struct flash_ram ram;
     struct nvs_part nvs;
     uint8_t random[RANDOM_BYTES];
@@ -31,7 +35,8 @@ static enum err make_fctry(const struct json *node, uint8_t *bytes, struct why *
     flash_ram_init(&ram, bytes, FCTRY_BYTES);
     enum err err = nvs_part_mount(&nvs, (struct stretch){&ram.flash, 0, FCTRY_BYTES}, why);
     for (size_t i = 0; err == ERR_NONE && i < sizeof rows / sizeof rows[0]; i++)
-        err = nvs_part_write(&nvs, FCTRY_SPACE, rows[i].key, NVS_BLOB_DATA, bytes_of_text(text_of(node, rows[i].member)), why);
+        err = nvs_part_write(&nvs, FCTRY_SPACE, rows[i].key, NVS_BLOB_DATA,
+                             bytes_of_text(text_of(node, rows[i].member)), why);
     if (err == ERR_NONE && getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         err = why_set(why, ERR_IO, "no random bytes: %s", strerror(errno));
     return err ? err : nvs_part_write(&nvs, FCTRY_SPACE, "random", NVS_BLOB_DATA, bytes_of(random, sizeof random), why);
@@ -66,7 +71,8 @@ enum err command_node_add(int argc, char **argv, struct why *why)
         {NULL, 0, NULL, NULL},
     };
     static const struct command_line line = {
-        rows, "[NODE-ID]", "Register a node. Its key is shown once: it is written to the folder and kept nowhere else.", 0, 1};
+        rows, "[NODE-ID]", "Register a node. Its key is shown once: it is written to the folder and kept nowhere else.",
+        0, 1};
     struct options o;
     struct client c;
     struct json *node = NULL;
@@ -101,7 +107,8 @@ enum err command_node_add(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- list ----------------------------------------------------------------------------------------------------------------- */
+/* --- list
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static void print_since(int64_t ms)
 {
@@ -135,7 +142,8 @@ enum err command_node_list(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE && !o.is_json)
-        printf("%s%-24s %-14s%10s  %-16s %-12s %s%s\n", style(STYLE_BOLD), "NODE", "STATUS", "SINCE", "PROJECT", "VERSION", "PLATFORM", style(STYLE_NONE));
+        printf("%s%-24s %-14s%10s  %-16s %-12s %s%s\n", style(STYLE_BOLD), "NODE", "STATUS", "SINCE", "PROJECT",
+               "VERSION", "PLATFORM", style(STYLE_NONE));
     do {
         char path[200];
         struct json *doc;

@@ -106,11 +106,13 @@ int main(int argc, char **argv)
     return c ? run(c, argc, argv) : unknown(noun, verb);
 }
 
-/* --- what commands print with ------------------------------------------------------------------------------------------------ */
+/* --- what commands print with
+ * ------------------------------------------------------------------------------------------------ */
 
 const char *style(enum style s)
 {
-    static const char *const codes[] = {"\033[0m", "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[33m", "\033[36m"};
+    static const char *const codes[] = {"\033[0m",  "\033[1m",  "\033[2m", "\033[32m",
+                                        "\033[31m", "\033[33m", "\033[36m"};
     return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL ? codes[s] : "";
 }
 

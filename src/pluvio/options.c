@@ -45,8 +45,10 @@ void options_parse(struct options *o, int argc, char **argv, const struct comman
     memset(o, 0, sizeof *o);
     o->line = line;
     for (; line->rows[n].name != NULL; n++)
-        rows[n] = (struct argp_option){line->rows[n].name, line->rows[n].key ? line->rows[n].key : KEY_FIRST + (int)n,
-                                       line->rows[n].argument, 0, line->rows[n].help, 1};
+        rows[n] =
+            (struct argp_option){line->rows[n].name,     line->rows[n].key ? line->rows[n].key : KEY_FIRST + (int)n,
+                                 line->rows[n].argument, 0,
+                                 line->rows[n].help,     1};
     rows[n] = (struct argp_option){"json", KEY_JSON, NULL, 0, "Print JSON, for scripts", 2};
     struct argp argp = {rows, take, line->arguments, line->help, NULL, NULL, NULL};
     argp_parse(&argp, argc, argv, 0, NULL, o);

@@ -14,8 +14,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define RECONNECT_MS 50    /* the broker is a child that may just be starting */
-#define MISC_MS      1000  /* libmosquitto's keep-alive and retries */
+#define RECONNECT_MS 50   /* the broker is a child that may just be starting */
+#define MISC_MS      1000 /* libmosquitto's keep-alive and retries */
 #define KEEPALIVE_S  60
 
 struct bus_thread {
@@ -66,7 +66,8 @@ static void on_disconnect(struct mosquitto *client, void *user, int rc)
 static void meet_fault(struct bus_thread *b, const struct mosquitto_message *m)
 {
     size_t len = strlen(b->config.fault);
-    if (len > 0 && strstr(m->topic, "otastatus") && m->payloadlen > 0 && memmem(m->payload, (size_t)m->payloadlen, b->config.fault, len))
+    if (len > 0 && strstr(m->topic, "otastatus") && m->payloadlen > 0 &&
+        memmem(m->payload, (size_t)m->payloadlen, b->config.fault, len))
         raise(SIGKILL);
 }
 

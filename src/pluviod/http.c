@@ -20,13 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKERS          2
-#define FILE_BLOCK       (64 * 1024) /* larger than a TLS record, so that downloads run at full speed */
-#define CONNECTION_POOL  (16 * 1024)
-#define CONNECTIONS_MAX  4096
-#define IDLE_S           60
-#define HEARTBEAT_S      15 /* a suspended stream does not notice that its client left */
-#define TLS_PRIORITIES   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define WORKERS         2
+#define FILE_BLOCK      (64 * 1024) /* larger than a TLS record, so that downloads run at full speed */
+#define CONNECTION_POOL (16 * 1024)
+#define CONNECTIONS_MAX 4096
+#define IDLE_S          60
+#define HEARTBEAT_S     15 /* a suspended stream does not notice that its client left */
+#define TLS_PRIORITIES  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct listener {
     struct http *http;
@@ -74,7 +74,8 @@ struct http {
     atomic_uint next_body;
 };
 
-/* --- request as rest sees it ------------------------------------------------------------------------------------------- */
+/* --- request as rest sees it
+ * ------------------------------------------------------------------------------------------- */
 
 static const struct exchange *exchange_of(const struct rest_request *q)
 {
@@ -108,7 +109,8 @@ static bool read_node_id(struct MHD_Connection *connection, char *to, size_t siz
     return is_good;
 }
 
-static struct exchange *new_exchange(struct listener *l, struct MHD_Connection *connection, const char *method, const char *path)
+static struct exchange *new_exchange(struct listener *l, struct MHD_Connection *connection, const char *method,
+                                     const char *path)
 {
     struct exchange *x = calloc(1, sizeof *x);
     if (x == NULL)
@@ -119,9 +121,15 @@ static struct exchange *new_exchange(struct listener *l, struct MHD_Connection *
     x->body_fd = -1;
     text_copy(x->method, sizeof x->method, method);
     text_copy(x->path, sizeof x->path, path);
-    snprintf(x->body_file, sizeof x->body_file, "%s/body-%u", l->http->config.upload_folder, atomic_fetch_add(&l->http->next_body, 1));
-    x->request = (struct rest_request){.method = x->method, .path = x->path, .listener = l->kind, .query = get_query,
-                                       .header = get_header, .body_file = x->body_file, .now = system_now()};
+    snprintf(x->body_file, sizeof x->body_file, "%s/body-%u", l->http->config.upload_folder,
+             atomic_fetch_add(&l->http->next_body, 1));
+    x->request = (struct rest_request){.method = x->method,
+                                       .path = x->path,
+                                       .listener = l->kind,
+                                       .query = get_query,
+                                       .header = get_header,
+                                       .body_file = x->body_file,
+                                       .now = system_now()};
     if (l->kind == REST_NODES && read_node_id(connection, x->node_id, sizeof x->node_id))
         x->request.node_id = x->node_id;
     rest_response_init(&x->response);
@@ -139,7 +147,8 @@ static void free_exchange(struct exchange *x)
     free(x);
 }
 
-/* --- answers --------------------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------------------------------
+ */
 
 struct file_part {
     int fd;
@@ -167,12 +176,14 @@ static struct MHD_Response *file_response(struct rest_response *p)
         return NULL;
     *part = (struct file_part){p->file_fd, p->file_at};
     p->file_fd = -1;
-    struct MHD_Response *r = MHD_create_response_from_callback((uint64_t)p->file_len, FILE_BLOCK, read_file_part, part, free_file_part);
+    struct MHD_Response *r =
+        MHD_create_response_from_callback((uint64_t)p->file_len, FILE_BLOCK, read_file_part, part, free_file_part);
     if (r == NULL)
         free_file_part(part);
     else if (p->status == 206) {
         char range[80];
-        snprintf(range, sizeof range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, p->file_at, p->file_at + p->file_len - 1, p->file_size);
+        snprintf(range, sizeof range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, p->file_at,
+                 p->file_at + p->file_len - 1, p->file_size);
         MHD_add_response_header(r, "Content-Range", range);
     }
     return r;
@@ -235,7 +246,8 @@ static struct MHD_Response *stream_response(struct exchange *x)
     struct stream *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
-    *s = (struct stream){.http = x->http, .connection = x->connection, .after = x->response.stream_after, .beat_at = time(NULL)};
+    *s = (struct stream){
+        .http = x->http, .connection = x->connection, .after = x->response.stream_after, .beat_at = time(NULL)};
     buf_add_text(&s->waiting, ": welcome\n\n"); /* so that proxies and clients see the stream open at once */
     pthread_mutex_lock(&x->http->lock);
     s->next = x->http->streams;
@@ -268,9 +280,10 @@ static void add_headers(struct MHD_Response *r, const struct rest_response *p, b
     if (p->file_size > 0)
         MHD_add_response_header(r, "Accept-Ranges", "bytes");
     if (p->page.at != NULL) {
-        MHD_add_response_header(r, "Content-Security-Policy",
-                                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-                                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+        MHD_add_response_header(
+            r, "Content-Security-Policy",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
         MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
     }
     if (is_tls && p->page.at != NULL)
@@ -290,7 +303,8 @@ static enum MHD_Result send_response(struct exchange *x)
     return rc;
 }
 
-/* --- workers --------------------------------------------------------------------------------------------------------- */
+/* --- workers ---------------------------------------------------------------------------------------------------------
+ */
 
 static void *work(void *arg)
 {
@@ -328,7 +342,8 @@ static void enqueue(struct exchange *x)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* --- streams' bell --------------------------------------------------------------------------------------------------- */
+/* --- streams' bell ---------------------------------------------------------------------------------------------------
+ */
 
 static void wake_streams(struct http *h)
 {
@@ -368,7 +383,8 @@ void http_ring(struct http *h)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* --- libmicrohttpd's callbacks ----------------------------------------------------------------------------------------- */
+/* --- libmicrohttpd's callbacks
+ * ----------------------------------------------------------------------------------------- */
 
 static bool take_file_bytes(struct exchange *x, const char *data, size_t len)
 {
@@ -408,7 +424,8 @@ static enum MHD_Result refuse(struct exchange *x, enum err err, const char *text
 static enum MHD_Result end_of_body(struct exchange *x)
 {
     char text[120];
-    snprintf(text, sizeof text, "the body has more than the %" PRId64 " bytes that this path takes", rest_body_max(x->route));
+    snprintf(text, sizeof text, "the body has more than the %" PRId64 " bytes that this path takes",
+             rest_body_max(x->route));
     if (x->is_too_big)
         return refuse(x, x->route->body == REST_BODY_FILE ? ERR_IMAGE_200MB : ERR_TOO_BIG, text);
     if (x->has_io_error || x->body.is_failed)
@@ -457,7 +474,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return end_of_body(x);
 }
 
-static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls, enum MHD_RequestTerminationCode code)
+static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
 {
     (void)cls, (void)connection, (void)code;
     if (*con_cls != NULL)
@@ -465,7 +483,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     *con_cls = NULL;
 }
 
-/* --- start and stop -------------------------------------------------------------------------------------------------- */
+/* --- start and stop --------------------------------------------------------------------------------------------------
+ */
 
 static char *read_text(const char *path)
 {
@@ -508,18 +527,21 @@ static enum err listen_on(struct http *h, enum rest_listener kind, const char *a
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (is_tls ? MHD_USE_TLS : 0u);
+    unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (is_tls ? MHD_USE_TLS : 0u);
     l->daemon = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, on_request, l, MHD_OPTION_SOCK_ADDR, &in,
-                                 MHD_OPTION_EXTERNAL_LOGGER, on_library_log, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                 (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-                                 MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)1024, MHD_OPTION_ARRAY, is_tls ? tls : none, MHD_OPTION_END);
+                                 MHD_OPTION_EXTERNAL_LOGGER, on_library_log, h, MHD_OPTION_NOTIFY_COMPLETED,
+                                 on_completed, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_LISTEN_BACKLOG_SIZE,
+                                 (unsigned)1024, MHD_OPTION_ARRAY, is_tls ? tls : none, MHD_OPTION_END);
     int saved = errno;
     free(cert);
     free(key);
     free(ca);
     if (l->daemon == NULL)
-        return why_set(why, ERR_NETWORK, "listen on %s port %d: %s", address, port, saved ? strerror(saved) : "TLS set-up failed");
+        return why_set(why, ERR_NETWORK, "listen on %s port %d: %s", address, port,
+                       saved ? strerror(saved) : "TLS set-up failed");
     return ERR_NONE;
 }
 

@@ -1,5 +1,6 @@
 /*
- * pluviod - the server.  Nothing but a table of parts with `up` and `down`, walked forward to start and backward to stop.
+ * pluviod - the server.  Nothing but a table of parts with `up` and `down`, walked forward to start and backward to
+ * stop.
  */
 #include "base/text.h"
 #include "blob/folder.h"
@@ -50,7 +51,8 @@ static void path_in(const struct server *s, const char *name, char *to, size_t s
     snprintf(to, size, "%s/%s", s->settings.data, name);
 }
 
-/* --- small adapters --------------------------------------------------------------------------------------------------- */
+/* --- small adapters
+ * --------------------------------------------------------------------------------------------------- */
 
 static void ring(struct fleet_bell *bell)
 {
@@ -65,7 +67,8 @@ static void image_url(struct link_urls *urls, const struct image *image, time_ms
     rest_image_url(&s->rest, image, now, to, size);
 }
 
-/* --- parts ------------------------------------------------------------------------------------------------------------ */
+/* --- parts
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static enum err data_up(struct server *s, struct why *why)
 {
@@ -190,8 +193,8 @@ static enum err admin_up(struct server *s, struct why *why)
         return err;
     err = rest_first_user(&s->rest, s->settings.admin_user, s->password, system_now(), &is_made, why);
     if (is_made)
-        log_line(&s->log, LOG_INFO, "main", "first start: %s was made; its password is in %s/admin-password", s->settings.admin_user,
-                 s->settings.data);
+        log_line(&s->log, LOG_INFO, "main", "first start: %s was made; its password is in %s/admin-password",
+                 s->settings.admin_user, s->settings.data);
     return err;
 }
 
@@ -199,10 +202,17 @@ static enum err http_up(struct server *s, struct why *why)
 {
     path_in(s, "uploads", s->uploads, sizeof s->uploads);
     struct http_config config = {
-        .rest = &s->rest, .log = &s->log, .upload_folder = s->uploads,
-        .address = s->settings.address, .http_address = s->settings.http_address,
-        .https_port = s->settings.https_port, .http_port = s->settings.http_port, .node_port = s->settings.node_port,
-        .cert_path = s->keys.server_cert, .key_path = s->keys.server_key, .ca_path = s->keys.ca_cert,
+        .rest = &s->rest,
+        .log = &s->log,
+        .upload_folder = s->uploads,
+        .address = s->settings.address,
+        .http_address = s->settings.http_address,
+        .https_port = s->settings.https_port,
+        .http_port = s->settings.http_port,
+        .node_port = s->settings.node_port,
+        .cert_path = s->keys.server_cert,
+        .key_path = s->keys.server_key,
+        .ca_path = s->keys.ca_cert,
     };
     return http_start(&s->http, &config, why);
 }
@@ -234,7 +244,8 @@ static enum err broker_up(struct server *s, struct why *why)
     char folder[512];
     path_in(s, "broker", folder, sizeof folder);
     default_plugin(s);
-    struct broker_config config = {folder, s->settings.address, s->settings.mqtt_port, s->settings.mosquitto, s->settings.plugin, &s->keys};
+    struct broker_config config = {
+        folder, s->settings.address, s->settings.mqtt_port, s->settings.mosquitto, s->settings.plugin, &s->keys};
     return broker_start(&s->broker, &config, &s->log, why);
 }
 
@@ -261,14 +272,16 @@ static const struct part {
     enum err (*up)(struct server *s, struct why *why);
     void (*down)(struct server *s);
 } parts[] = {
-    {"data folder", data_up, NULL}, {"names", names_up, names_down}, {"keys", keys_up, keys_down}, {"store", store_up, store_down},
-    {"fleet", fleet_up, NULL},      {"rest", rest_up, NULL},         {"admin", admin_up, NULL},    {"http", http_up, http_down},
-    {"broker", broker_up, broker_down}, {"bus", bus_up, bus_down},
+    {"data folder", data_up, NULL},  {"names", names_up, names_down}, {"keys", keys_up, keys_down},
+    {"store", store_up, store_down}, {"fleet", fleet_up, NULL},       {"rest", rest_up, NULL},
+    {"admin", admin_up, NULL},       {"http", http_up, http_down},    {"broker", broker_up, broker_down},
+    {"bus", bus_up, bus_down},
 };
 
 #define PARTS (sizeof parts / sizeof parts[0])
 
-/* --- the program ------------------------------------------------------------------------------------------------------ */
+/* --- the program
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void wait_for_signal(void)
 {
@@ -318,7 +331,8 @@ int main(int argc, char **argv)
         if ((err = parts[up].up(s, &why)) != ERR_NONE)
             log_line(&s->log, LOG_DEBUG, "main", "part %s failed", parts[up].name);
     if (err == ERR_NONE) {
-        log_line(&s->log, LOG_INFO, "main", "ready: %s, nodes on mqtts://%s:%d", s->public_url, s->hosts[0], s->settings.mqtt_port);
+        log_line(&s->log, LOG_INFO, "main", "ready: %s, nodes on mqtts://%s:%d", s->public_url, s->hosts[0],
+                 s->settings.mqtt_port);
         wait_for_signal();
         log_line(&s->log, LOG_INFO, "main", "stopping");
     } else

@@ -21,21 +21,39 @@ static const struct setting {
     const char *otherwise, *argument, *help;
     int group;
 } table[] = {
-    {"config", TEXT(config), "", "FILE", "Configuration file: lines `name = value` with the names of these options (default: /etc/pluvio/pluviod.conf, if it is there)", 1},
-    {"data", TEXT(data), "", "FOLDER", "Folder of the database, keys, images and broker files (default: /var/lib/pluvio for root, else ~/.local/share/pluvio)", 1},
+    {"config", TEXT(config), "", "FILE",
+     "Configuration file: lines `name = value` with the names of these options (default: /etc/pluvio/pluviod.conf, if "
+     "it is there)",
+     1},
+    {"data", TEXT(data), "", "FOLDER",
+     "Folder of the database, keys, images and broker files (default: /var/lib/pluvio for root, else "
+     "~/.local/share/pluvio)",
+     1},
     {"log-level", TEXT(log_level), "info", "LEVEL", "error, warn, info or debug (default: info)", 1},
-    {"host", TEXT(host), "localhost", "NAMES", "Names and addresses people and nodes reach this server by, comma-separated; the first is put into URLs, all go into the certificate (default: localhost)", 2},
-    {"address", TEXT(address), "0.0.0.0", "ADDRESS", "Address of the HTTPS, node and MQTT listeners (default: 0.0.0.0)", 2},
+    {"host", TEXT(host), "localhost", "NAMES",
+     "Names and addresses people and nodes reach this server by, comma-separated; the first is put into URLs, all go "
+     "into the certificate (default: localhost)",
+     2},
+    {"address", TEXT(address), "0.0.0.0", "ADDRESS", "Address of the HTTPS, node and MQTT listeners (default: 0.0.0.0)",
+     2},
     {"https-port", PORT(https_port), "8443", "PORT", "Dashboard, REST and downloads over HTTPS (default: 8443)", 2},
-    {"http-port", PORT(http_port), "8080", "PORT", "Dashboard and REST over plain HTTP, for clients that trust no private authority; 0: none (default: 8080)", 2},
-    {"http-address", TEXT(http_address), "127.0.0.1", "ADDRESS", "Address of the plain HTTP listener; anything but 127.0.0.1 sends passwords in the clear (default: 127.0.0.1)", 2},
-    {"node-port", PORT(node_port), "8444", "PORT", "HTTPS for nodes, with their certificates; 0: none (default: 8444)", 2},
+    {"http-port", PORT(http_port), "8080", "PORT",
+     "Dashboard and REST over plain HTTP, for clients that trust no private authority; 0: none (default: 8080)", 2},
+    {"http-address", TEXT(http_address), "127.0.0.1", "ADDRESS",
+     "Address of the plain HTTP listener; anything but 127.0.0.1 sends passwords in the clear (default: 127.0.0.1)", 2},
+    {"node-port", PORT(node_port), "8444", "PORT", "HTTPS for nodes, with their certificates; 0: none (default: 8444)",
+     2},
     {"mqtt-port", PORT(mqtt_port), "8883", "PORT", "MQTT over TLS, for nodes (default: 8883)", 2},
-    {"mqtt-host", TEXT(mqtt_host), "", "NAME", "Host that nodes are told to connect to (default: the first name of --host)", 2},
-    {"admin-user", TEXT(admin_user), "admin@localhost", "NAME", "Name of the administrator made at first start (default: admin@localhost)", 3},
+    {"mqtt-host", TEXT(mqtt_host), "", "NAME",
+     "Host that nodes are told to connect to (default: the first name of --host)", 2},
+    {"admin-user", TEXT(admin_user), "admin@localhost", "NAME",
+     "Name of the administrator made at first start (default: admin@localhost)", 3},
     {"mosquitto", TEXT(mosquitto), "mosquitto", "PROGRAM", "The broker's program (default: mosquitto)", 3},
     {"plugin", TEXT(plugin), "", "FILE", "Our broker plugin (default: beside this program)", 3},
-    {"fault", TEXT(fault), "", "TEXT", "For tests: die by SIGKILL when a status report that contains TEXT has come in from the broker and before anything is written", 4},
+    {"fault", TEXT(fault), "", "TEXT",
+     "For tests: die by SIGKILL when a status report that contains TEXT has come in from the broker and before "
+     "anything is written",
+     4},
 };
 
 #define COUNT (sizeof table / sizeof table[0])
@@ -61,7 +79,8 @@ static const struct setting *find(const char *name)
     return NULL;
 }
 
-/* --- file and environment -------------------------------------------------------------------------------------------- */
+/* --- file and environment --------------------------------------------------------------------------------------------
+ */
 
 struct file_reader {
     struct settings *settings;
@@ -92,7 +111,8 @@ static enum err read_file(struct settings *s, const char *path, bool must_exist,
     int line = ini_parse(path, take_line, &r);
     if (line == 0)
         return ERR_NONE;
-    return why->text[0] ? why_add(why, ERR_CONFIG, "%s line %d", path, line) : why_set(why, ERR_CONFIG, "%s line %d is malformed", path, line);
+    return why->text[0] ? why_add(why, ERR_CONFIG, "%s line %d", path, line)
+                        : why_set(why, ERR_CONFIG, "%s line %d is malformed", path, line);
 }
 
 static const char *variable(const struct setting *row)
@@ -115,7 +135,8 @@ static enum err read_environment(struct settings *s, struct why *why)
     return ERR_NONE;
 }
 
-/* --- command line ---------------------------------------------------------------------------------------------------- */
+/* --- command line ----------------------------------------------------------------------------------------------------
+ */
 
 #define KEY_FIRST 0x100
 
@@ -147,17 +168,23 @@ static void read_command_line(struct command_line *line, int argc, char **argv)
             group = table[i].group;
             options[n++] = (struct argp_option){.doc = titles[group], .group = group};
         }
-        options[n++] = (struct argp_option){table[i].name, KEY_FIRST + (int)i, table[i].argument, 0, table[i].help, group};
+        options[n++] =
+            (struct argp_option){table[i].name, KEY_FIRST + (int)i, table[i].argument, 0, table[i].help, group};
     }
     struct argp argp = {
-        options, take_option, NULL,
+        options,
+        take_option,
+        NULL,
         "Pluvio's server: over-the-air updates for ESP32 fleets, speaking ESP RainMaker's OTA.\n\n"
-        "Starts everything on one machine: REST and dashboard, downloads, and an MQTT broker as its child. At first start it "
+        "Starts everything on one machine: REST and dashboard, downloads, and an MQTT broker as its child. At first "
+        "start it "
         "makes its data folder, a certificate authority and an administrator, whose password is written to "
         "FOLDER/admin-password.\v"
         "Every option can be given in the configuration file under its name, or in the environment as PLUVIO_NAME "
         "(PLUVIO_HTTPS_PORT). The command line wins over the environment, the environment over the file.",
-        NULL, NULL, NULL,
+        NULL,
+        NULL,
+        NULL,
     };
     argp_parse(&argp, argc, argv, 0, NULL, line);
 }

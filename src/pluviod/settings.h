@@ -12,8 +12,8 @@
 #define HOSTS_MAX 8
 
 struct settings {
-    char data[400], config[400], address[64], http_address[64], host[512], mqtt_host[256], admin_user[257], mosquitto[400],
-        plugin[400], fault[64], log_level[16];
+    char data[400], config[400], address[64], http_address[64], host[512], mqtt_host[256], admin_user[257],
+        mosquitto[400], plugin[400], fault[64], log_level[16];
     int https_port, http_port, node_port, mqtt_port;
 };
 

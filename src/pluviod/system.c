@@ -44,7 +44,8 @@ static void write_line(struct log *log, enum log_level level, const char *room, 
     if (getenv("JOURNAL_STREAM") != NULL)
         fprintf(stderr, "<%d>%s: %s\n", priorities[level], room, text);
     else if (isatty(STDERR_FILENO))
-        fprintf(stderr, "%s%s.%03ld %s %-6s %s\033[0m\n", colours[level], stamp, t.tv_nsec / 1000000, names[level], room, text);
+        fprintf(stderr, "%s%s.%03ld %s %-6s %s\033[0m\n", colours[level], stamp, t.tv_nsec / 1000000, names[level],
+                room, text);
     else
         fprintf(stderr, "%s.%03ld %s %-6s %s\n", stamp, t.tv_nsec / 1000000, names[level], room, text);
 }

@@ -8,7 +8,8 @@
 time_ms system_now(void);
 void system_entropy_init(struct entropy *e);
 
-/* One line an event on standard error: time, level, room, text; coloured on a terminal, with priorities for journald. */
+/* One line an event on standard error: time, level, room, text; coloured on a terminal, with priorities for journald.
+ */
 void system_log_init(struct log *log, enum log_level level);
 
 #endif

@@ -16,8 +16,8 @@ static void digest_of(const char *token, char to[static 65])
     hex_encode(to, bytes_of(digest, sizeof digest));
 }
 
-static enum err write_tokens(struct rest *rest, const struct user *user, const char *refresh, time_ms now, struct rest_response *p,
-                             struct why *why)
+static enum err write_tokens(struct rest *rest, const struct user *user, const char *refresh, time_ms now,
+                             struct rest_response *p, struct why *why)
 {
     char access[TOKEN_SIZE], id[TOKEN_SIZE];
     struct token_claims claims = {user->id, user->name, true, now, now + ACCESS_LIFE_MS};
@@ -46,7 +46,8 @@ static enum err refresh(struct rest *rest, const char *token, time_ms now, struc
 }
 
 /* The same story for an unknown name and a wrong password, and the same work, so that neither can be told. */
-static enum err check_password(struct rest *rest, const char *name, const char *password, struct user *user, struct why *why)
+static enum err check_password(struct rest *rest, const char *name, const char *password, struct user *user,
+                               struct why *why)
 {
     static const char nobody[] = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$"
                                  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -57,7 +58,8 @@ static enum err check_password(struct rest *rest, const char *name, const char *
     return err == ERR_NONE && is_right ? ERR_NONE : why_set(why, ERR_LOGIN, "Incorrect user name or password");
 }
 
-static enum err login(struct rest *rest, const char *name, const char *password, time_ms now, struct rest_response *p, struct why *why)
+static enum err login(struct rest *rest, const char *name, const char *password, time_ms now, struct rest_response *p,
+                      struct why *why)
 {
     struct user user;
     uint8_t random[REFRESH_BYTES];
@@ -78,7 +80,8 @@ HANDLER(post_login)
     enum err err = body_object(q, &doc, why);
     if (err != ERR_NONE)
         return err;
-    const char *token = member_text(doc, "refreshtoken"), *name = member_text(doc, "user_name"), *password = member_text(doc, "password");
+    const char *token = member_text(doc, "refreshtoken"), *name = member_text(doc, "user_name"),
+               *password = member_text(doc, "password");
     if (token != NULL)
         err = refresh(rest, token, q->now, p, why);
     else if (name != NULL && password != NULL)
@@ -109,7 +112,8 @@ HANDLER(get_user)
     return ERR_NONE;
 }
 
-enum err rest_first_user(struct rest *rest, const char *name, const char *password, time_ms now, bool *is_made, struct why *why)
+enum err rest_first_user(struct rest *rest, const char *name, const char *password, time_ms now, bool *is_made,
+                         struct why *why)
 {
     int64_t count = 0;
     char hash[PASSWORD_HASH_SIZE];

@@ -58,5 +58,6 @@ HANDLER(get_events)
         return fleet_event_last(rest->fleet, &p->stream_after, why);
     char *end;
     p->stream_after = strtoll(cursor, &end, 10);
-    return *end == '\0' && p->stream_after >= 0 ? ERR_NONE : why_set(why, ERR_BODY, "the event cursor must be a number");
+    return *end == '\0' && p->stream_after >= 0 ? ERR_NONE
+                                                : why_set(why, ERR_BODY, "the event cursor must be a number");
 }

@@ -14,8 +14,8 @@
 #define PAGE_DEFAULT 25
 #define PAGE_MAX     100
 
-static void signed_url(const struct rest *rest, const char *base, const char *method, const char *path, int64_t expires_s, char *to,
-                       size_t size)
+static void signed_url(const struct rest *rest, const char *base, const char *method, const char *path,
+                       int64_t expires_s, char *to, size_t size)
 {
     char signature[URL_SIGNATURE_SIZE];
     url_sign(rest->keys, method, path, expires_s, signature);
@@ -29,7 +29,8 @@ void rest_image_url(const struct rest *rest, const struct image *image, time_ms 
     signed_url(rest, rest->public_url, "GET", path, now / 1000 + URL_LIFE_S, to, size);
 }
 
-static void write_image(struct json_out *out, const char *key, const struct rest *rest, const struct image *i, time_ms now)
+static void write_image(struct json_out *out, const char *key, const struct rest *rest, const struct image *i,
+                        time_ms now)
 {
     char url[JOB_URL_SIZE];
     json_out_object(out, key);
@@ -54,9 +55,11 @@ static void write_image(struct json_out *out, const char *key, const struct rest
 static bool image_wanted(const struct rest_request *q, const struct image *i)
 {
     const char *type = query(q, "type"), *model = query(q, "model"), *name = query(q, "image_name");
-    bool is_contained = name == NULL || (query_is_true(q, "contains") ? strstr(i->name, name) != NULL : strcmp(i->name, name) == 0);
+    bool is_contained =
+        name == NULL || (query_is_true(q, "contains") ? strstr(i->name, name) != NULL : strcmp(i->name, name) == 0);
     bool is_shown = query_is_true(q, "all") || i->is_archived == query_is_true(q, "archived");
-    return i->is_ready && is_contained && is_shown && (!type || strcmp(type, i->type) == 0) && (!model || strcmp(model, i->model) == 0);
+    return i->is_ready && is_contained && is_shown && (!type || strcmp(type, i->type) == 0) &&
+           (!model || strcmp(model, i->model) == 0);
 }
 
 static enum err one_image(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why)
@@ -102,7 +105,8 @@ HANDLER(get_images)
     return err;
 }
 
-/* --- upload ---------------------------------------------------------------------------------------------------------- */
+/* --- upload ----------------------------------------------------------------------------------------------------------
+ */
 
 #define READ_CHUNK 65536
 
@@ -142,8 +146,8 @@ static void write_added(struct rest *rest, const struct image *image, time_ms no
 }
 
 /* A verified file in the upload folder becomes an image: bytes first, then the row that names them. */
-static enum err adopt_file(struct rest *rest, const char *path, const char *id, const struct image_upload *upload, time_ms now,
-                           struct image *to, struct why *why)
+static enum err adopt_file(struct rest *rest, const char *path, const char *id, const struct image_upload *upload,
+                           time_ms now, struct image *to, struct why *why)
 {
     char sha256[SHA256_TEXT];
     hex_encode(sha256, bytes_of(upload->facts->file_sha256, SHA256_LEN));
@@ -169,8 +173,10 @@ static enum err decode_image(const struct json *doc, uint8_t **to, size_t *len, 
         return why_set(why, ERR_NO_MEMORY, "no memory for the image");
     if (!base64_decode(*to, len, bytes_of(text, text_len), BASE64_STANDARD))
         return why_set(why, ERR_IMAGE_BASE64, "base64_fwimage is not valid base64");
-    return *len > IMAGE_BASE64_MAX ? why_set(why, ERR_IMAGE_5MB, "the image has %zu bytes, %d fit here: use upload_request", *len, IMAGE_BASE64_MAX)
-                                   : ERR_NONE;
+    return *len > IMAGE_BASE64_MAX
+               ? why_set(why, ERR_IMAGE_5MB, "the image has %zu bytes, %d fit here: use upload_request", *len,
+                         IMAGE_BASE64_MAX)
+               : ERR_NONE;
 }
 
 static enum err write_upload(const struct rest_request *q, struct bytes data, struct why *why)
@@ -182,7 +188,8 @@ static enum err write_upload(const struct rest_request *q, struct bytes data, st
     return is_good ? ERR_NONE : why_set(why, ERR_IO, "store the uploaded image: %s", strerror(errno));
 }
 
-static enum err add_posted(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p, struct why *why)
+static enum err add_posted(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p,
+                           struct why *why)
 {
     struct image_facts facts;
     struct image image;
@@ -199,8 +206,9 @@ static enum err add_posted(struct rest *rest, struct rest_request *q, const stru
     if (err == ERR_NONE)
         err = write_upload(q, bytes_of(data, len), why);
     free(data);
-    struct image_upload upload = {name, member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"),
-                                  q->user.name, &facts};
+    struct image_upload upload = {
+        name,  member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"), q->user.name,
+        &facts};
     if (err == ERR_NONE)
         err = adopt_file(rest, q->body_file, NULL, &upload, q->now, &image, why);
     if (err == ERR_NONE)
@@ -275,7 +283,8 @@ HANDLER(put_image_bytes)
     return ERR_NONE;
 }
 
-static enum err confirm(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p, struct why *why)
+static enum err confirm(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p,
+                        struct why *why)
 {
     struct image_facts facts;
     struct image image;
@@ -288,8 +297,9 @@ static enum err confirm(struct rest *rest, struct rest_request *q, const struct 
         return err;
     upload_path(q, id, path, sizeof path);
     err = verify_file(path, &facts, why);
-    struct image_upload upload = {image.name, member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"),
-                                  q->user.name, &facts};
+    struct image_upload upload = {
+        image.name, member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"), q->user.name,
+        &facts};
     if (err == ERR_NONE)
         err = adopt_file(rest, path, id, &upload, q->now, &image, why);
     if (err == ERR_NONE)
@@ -310,7 +320,8 @@ HANDLER(post_image_confirm)
     return err;
 }
 
-/* --- archive, delete ------------------------------------------------------------------------------------------------- */
+/* --- archive, delete -------------------------------------------------------------------------------------------------
+ */
 
 HANDLER(put_image)
 {
@@ -341,7 +352,8 @@ HANDLER(delete_image)
     return err;
 }
 
-/* --- download -------------------------------------------------------------------------------------------------------- */
+/* --- download --------------------------------------------------------------------------------------------------------
+ */
 
 /* One range, RFC 9110 14.1.2.  A header that is malformed or names several ranges is ignored, as the RFC allows. */
 static bool parse_range(const char *text, int64_t size, int64_t *from, int64_t *to)

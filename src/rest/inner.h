@@ -38,8 +38,8 @@ HANDLER(put_node_config);
 /* Query values; `query_int` gives `otherwise` when absent, ERR_BODY when it is no number in range. */
 const char *query(const struct rest_request *q, const char *name);
 bool query_is_true(const struct rest_request *q, const char *name);
-enum err query_int(const struct rest_request *q, const char *name, int64_t least, int64_t most, int64_t otherwise, int64_t *to,
-                   struct why *why);
+enum err query_int(const struct rest_request *q, const char *name, int64_t least, int64_t most, int64_t otherwise,
+                   int64_t *to, struct why *why);
 
 /* The body as a JSON object: ERR_BODY. */
 enum err body_object(const struct rest_request *q, struct json **doc, struct why *why);

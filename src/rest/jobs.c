@@ -84,7 +84,8 @@ static void write_job(struct json_out *out, const char *key, const struct job_su
     json_out_end_object(out);
 }
 
-/* --- create ---------------------------------------------------------------------------------------------------------- */
+/* --- create ----------------------------------------------------------------------------------------------------------
+ */
 
 static enum err take_nodes(const struct json *list, struct job_order *o, struct why *why)
 {
@@ -107,7 +108,8 @@ static enum err take_groups(const struct json *list, struct job_order *o, struct
         if (++count > JOB_GROUPS_MAX)
             return why_set(why, ERR_JOB_GROUPS, "more than %d groups", JOB_GROUPS_MAX);
         if (id == NULL || strcmp(id, GROUP_EVERYONE) != 0)
-            return why_set(why, ERR_JOB_NO_NODES, "there is no group %.64s; the group of every node is " GROUP_EVERYONE, id ? id : "");
+            return why_set(why, ERR_JOB_NO_NODES, "there is no group %.64s; the group of every node is " GROUP_EVERYONE,
+                           id ? id : "");
         o->is_for_everyone = true;
     }
     return ERR_NONE;
@@ -117,8 +119,9 @@ static enum err take_groups(const struct json *list, struct job_order *o, struct
 static enum err refuse_unknown(const struct rest_request *q, const struct json *doc, struct why *why)
 {
     static const char *const flags[] = {"user_approval", "notify", "network_serialised"};
-    static const char *const keys[] = {"node_type", "node_model", "node_fw_version", "timeout", "network_serialisation",
-                                       "secure_boot", "ota_image_url"};
+    static const char *const keys[] = {
+        "node_type",   "node_model",   "node_fw_version", "timeout", "network_serialisation",
+        "secure_boot", "ota_image_url"};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         if (query_is_true(q, flags[i]))
             return why_set(why, ERR_BODY, "%s=true is not supported yet", flags[i]);
@@ -128,7 +131,8 @@ static enum err refuse_unknown(const struct rest_request *q, const struct json *
     return ERR_NONE;
 }
 
-static enum err read_order(const struct rest_request *q, const struct json *doc, struct job_order *o, char **metadata, struct why *why)
+static enum err read_order(const struct rest_request *q, const struct json *doc, struct job_order *o, char **metadata,
+                           struct why *why)
 {
     int64_t priority = 0;
     const struct json *given = json_get(doc, "priority");
@@ -177,7 +181,8 @@ HANDLER(post_job)
     return err;
 }
 
-/* --- list ------------------------------------------------------------------------------------------------------------ */
+/* --- list ------------------------------------------------------------------------------------------------------------
+ */
 
 static enum err one_job(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why)
 {
@@ -233,7 +238,8 @@ HANDLER(get_jobs)
     return err;
 }
 
-/* --- cancel, archive, push again --------------------------------------------------------------------------------------- */
+/* --- cancel, archive, push again
+ * --------------------------------------------------------------------------------------- */
 
 HANDLER(put_job)
 {
@@ -278,7 +284,8 @@ HANDLER(post_job_retrigger)
     return err;
 }
 
-/* --- progress -------------------------------------------------------------------------------------------------------- */
+/* --- progress --------------------------------------------------------------------------------------------------------
+ */
 
 static void write_execution(struct json_out *out, const struct execution *e)
 {
@@ -323,7 +330,8 @@ HANDLER(get_job_status)
         err = fleet_execution(rest->fleet, job_id, node_id, page, why);
         count = 1;
     } else
-        err = fleet_job_executions(rest->fleet, job_id, query(q, "start_id") ? query(q, "start_id") : "", page, (unsigned)max, &count, why);
+        err = fleet_job_executions(rest->fleet, job_id, query(q, "start_id") ? query(q, "start_id") : "", page,
+                                   (unsigned)max, &count, why);
     if (err == ERR_NONE) {
         struct json_out out = answer(p);
         json_out_array(&out, "node_ota_status");
@@ -342,8 +350,9 @@ HANDLER(get_job_summary)
 {
     static const struct {
         const char *key, *word;
-    } rows[] = {{"triggered", "triggered"}, {"started", "started"}, {"in_progress", "in-progress"}, {"rejected", "rejected"},
-                {"delayed", "delayed"},     {"success", "success"}, {"failed", "failed"}};
+    } rows[] = {{"triggered", "triggered"}, {"started", "started"}, {"in_progress", "in-progress"},
+                {"rejected", "rejected"},   {"delayed", "delayed"}, {"success", "success"},
+                {"failed", "failed"}};
     struct job_summary sum;
     enum err err;
     const char *job_id = wanted_job(q, why, &err);

@@ -107,7 +107,8 @@ HANDLER(post_node)
     return err;
 }
 
-/* --- nodes over HTTPS with their certificate --------------------------------------------------------------------------- */
+/* --- nodes over HTTPS with their certificate
+ * --------------------------------------------------------------------------- */
 
 HANDLER(get_node_fetch)
 {

@@ -111,8 +111,8 @@ bool query_is_true(const struct rest_request *q, const char *name)
     return value != NULL && strcmp(value, "true") == 0;
 }
 
-enum err query_int(const struct rest_request *q, const char *name, int64_t least, int64_t most, int64_t otherwise, int64_t *to,
-                   struct why *why)
+enum err query_int(const struct rest_request *q, const char *name, int64_t least, int64_t most, int64_t otherwise,
+                   int64_t *to, struct why *why)
 {
     const char *value = query(q, name);
     char *end;
@@ -121,7 +121,8 @@ enum err query_int(const struct rest_request *q, const char *name, int64_t least
         return ERR_NONE;
     *to = strtoll(value, &end, 10);
     if (*end != '\0' || *to < least || *to > most)
-        return why_set(why, ERR_BODY, "%s must be a number from %" PRId64 " to %" PRId64 ", not \"%.40s\"", name, least, most, value);
+        return why_set(why, ERR_BODY, "%s must be a number from %" PRId64 " to %" PRId64 ", not \"%.40s\"", name, least,
+                       most, value);
     return ERR_NONE;
 }
 
@@ -141,7 +142,8 @@ const char *member_text(const struct json *doc, const char *key)
     return text && *text ? text : NULL;
 }
 
-/* --- routing --------------------------------------------------------------------------------------------------------- */
+/* --- routing ---------------------------------------------------------------------------------------------------------
+ */
 
 static bool path_fits(const char *pattern, const char *path, char parameter[static 80])
 {
@@ -167,7 +169,8 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
     case REST_OPEN:
         return ERR_NONE;
     case REST_SIGNED_URL:
-        return url_check(rest->keys, strcmp(q->method, "HEAD") == 0 ? "GET" : q->method, q->path, query(q, "e"), query(q, "s"), q->now, why);
+        return url_check(rest->keys, strcmp(q->method, "HEAD") == 0 ? "GET" : q->method, q->path, query(q, "e"),
+                         query(q, "s"), q->now, why);
     case REST_NODE_CERT:
         return q->node_id ? ERR_NONE : why_set(why, ERR_UNAUTHORIZED, "a node's client certificate is needed");
     case REST_TOKEN:
@@ -194,7 +197,8 @@ static const struct web_page *find_page(const struct rest *rest, const char *pat
 
 static bool serve_page(struct rest *rest, const struct rest_request *q, struct rest_response *p)
 {
-    const struct web_page *page = q->listener != REST_NODES && strcmp(q->method, "GET") == 0 ? find_page(rest, q->path) : NULL;
+    const struct web_page *page =
+        q->listener != REST_NODES && strcmp(q->method, "GET") == 0 ? find_page(rest, q->path) : NULL;
     if (page == NULL)
         return false;
     p->type = page->type;
@@ -231,7 +235,9 @@ const struct rest_route *rest_find(struct rest *rest, struct rest_request *q, st
 
 int64_t rest_body_max(const struct rest_route *route)
 {
-    static const int64_t limits[] = {[REST_NO_BODY] = 0, [REST_BODY_MEMORY] = REST_BODY_MAX, [REST_BODY_BASE64] = REST_BASE64_MAX,
+    static const int64_t limits[] = {[REST_NO_BODY] = 0,
+                                     [REST_BODY_MEMORY] = REST_BODY_MAX,
+                                     [REST_BODY_BASE64] = REST_BASE64_MAX,
                                      [REST_BODY_FILE] = REST_UPLOAD_MAX};
     return limits[route->body];
 }
@@ -244,13 +250,14 @@ void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_
     if (err == ERR_NONE && p->body.is_failed)
         err = why_set(&why, ERR_NO_MEMORY, "no memory for the answer");
     if (err != ERR_NONE) {
-        log_line(rest->log, err_http_status(err) >= 500 ? LOG_ERROR : LOG_INFO, "rest", "%s %s -> %d %s", q->method, q->path,
-                 err_http_status(err), why_text(&why, err));
+        log_line(rest->log, err_http_status(err) >= 500 ? LOG_ERROR : LOG_INFO, "rest", "%s %s -> %d %s", q->method,
+                 q->path, err_http_status(err), why_text(&why, err));
         rest_fail(p, err, &why);
     }
 }
 
-/* --- small ones ------------------------------------------------------------------------------------------------------ */
+/* --- small ones ------------------------------------------------------------------------------------------------------
+ */
 
 HANDLER(get_api_versions)
 {

@@ -21,7 +21,7 @@
 #define REST_BASE64_MAX  (7 * 1024 * 1024)     /* a 5 MB image in base64, with its JSON around it */
 #define REST_UPLOAD_MAX  (200LL * 1024 * 1024) /* images by upload URL */
 #define IMAGE_BASE64_MAX (5 * 1024 * 1024)
-#define URL_LIFE_S       86400                 /* download URLs, as RainMaker's */
+#define URL_LIFE_S       86400 /* download URLs, as RainMaker's */
 #define UPLOAD_LIFE_S    3600
 #define ACCESS_LIFE_MS   (3600LL * 1000)
 #define REFRESH_LIFE_MS  (30LL * 86400 * 1000)
@@ -46,16 +46,16 @@ struct rest_request {
 
 struct rest_response {
     int status;
-    const char *type;     /* content type */
-    struct buf body;      /* when file_fd is -1 and page.at is NULL */
-    struct bytes page;    /* static bytes, never freed */
+    const char *type;  /* content type */
+    struct buf body;   /* when file_fd is -1 and page.at is NULL */
+    struct bytes page; /* static bytes, never freed */
     bool is_page_gzip;
-    int file_fd;          /* the HTTP layer closes it */
+    int file_fd; /* the HTTP layer closes it */
     int64_t file_at, file_len, file_size;
     char etag[72];
     bool is_event_stream; /* the HTTP layer sends rest_stream() until the client leaves */
     int64_t stream_after;
-    const char *cache;    /* Cache-Control; NULL: no-store */
+    const char *cache; /* Cache-Control; NULL: no-store */
 };
 
 enum rest_body { REST_NO_BODY, REST_BODY_MEMORY, REST_BODY_BASE64, REST_BODY_FILE };
@@ -111,6 +111,7 @@ void rest_image_url(const struct rest *rest, const struct image *image, time_ms 
 const struct rest_route *rest_routes(size_t *count);
 
 /* Makes the first administrator when there is no user yet.  `*is_made` tells; `password` then opens the door. */
-enum err rest_first_user(struct rest *rest, const char *name, const char *password, time_ms now, bool *is_made, struct why *why);
+enum err rest_first_user(struct rest *rest, const char *name, const char *password, time_ms now, bool *is_made,
+                         struct why *why);
 
 #endif

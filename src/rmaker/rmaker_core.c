@@ -23,7 +23,8 @@ struct rmaker rmaker_context; /* the one named context of this room, see rmaker.
 
 static const char *const tag = "esp_rmaker_core";
 
-/* --- work queue --------------------------------------------------------------------------------------------------------- */
+/* --- work queue
+ * --------------------------------------------------------------------------------------------------------- */
 
 struct work {
     esp_rmaker_work_fn_t call;
@@ -46,7 +47,8 @@ esp_err_t esp_rmaker_work_queue_add_task(esp_rmaker_work_fn_t work_fn, void *pri
     return xQueueSend(rmaker_context.work, &work, 0) == pdTRUE ? ESP_OK : ESP_FAIL;
 }
 
-/* --- identity ------------------------------------------------------------------------------------------------------------ */
+/* --- identity
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* Values of the factory partition are blobs without terminator. */
 static char *read_factory(nvs_handle_t handle, const char *key)
@@ -81,7 +83,8 @@ static esp_err_t read_identity(struct rmaker *r)
         ESP_LOGE(tag, "The factory partition cannot be read: %s", esp_err_to_name(err));
         return err;
     }
-    bool is_whole = take_text(handle, "node_id", r->node_id, sizeof r->node_id) && take_text(handle, "mqtt_host", r->host, sizeof r->host);
+    bool is_whole = take_text(handle, "node_id", r->node_id, sizeof r->node_id) &&
+                    take_text(handle, "mqtt_host", r->host, sizeof r->host);
     r->client_cert = read_factory(handle, "client_cert");
     r->client_key = read_factory(handle, "client_key");
     nvs_close(handle);
@@ -101,7 +104,8 @@ esp_rmaker_node_t *esp_rmaker_node_init(const esp_rmaker_config_t *config, const
     if ((err != ESP_OK && err != ESP_ERR_INVALID_STATE) || read_identity(r) != ESP_OK)
         return NULL;
     r->work = xQueueCreate(WORK_QUEUE_LENGTH, sizeof(struct work));
-    r->info = (esp_rmaker_node_info_t){strdup(name), strdup(type), strndup(app->version, 32), strndup(app->project_name, 32), NULL};
+    r->info = (esp_rmaker_node_info_t){strdup(name), strdup(type), strndup(app->version, 32),
+                                       strndup(app->project_name, 32), NULL};
     if (r->work == NULL || xTaskCreate(run_work, "rmaker_queue", 4096, NULL, 5, NULL) != pdPASS)
         return NULL;
     esp_event_post(RMAKER_EVENT, RMAKER_EVENT_INIT_DONE, NULL, 0, portMAX_DELAY);
@@ -119,7 +123,8 @@ esp_rmaker_node_info_t *esp_rmaker_node_get_info(const esp_rmaker_node_t *node)
     return node ? &rmaker_context.info : NULL;
 }
 
-/* --- start --------------------------------------------------------------------------------------------------------------- */
+/* --- start
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void write_config(struct buf *to)
 {

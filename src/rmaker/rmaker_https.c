@@ -72,7 +72,8 @@ static void report_progress(struct attempt *a, int written)
 static void save_position(struct attempt *a, int written)
 {
     int kib = written / 1024 / CHECKPOINT_KIB * CHECKPOINT_KIB;
-    if (!OPTION_IS_ON(CONFIG_ESP_RMAKER_HTTP_OTA_RESUMPTION) || a->data->file_md5 == NULL || kib <= a->saved_kib || kib > UINT16_MAX)
+    if (!OPTION_IS_ON(CONFIG_ESP_RMAKER_HTTP_OTA_RESUMPTION) || a->data->file_md5 == NULL || kib <= a->saved_kib ||
+        kib > UINT16_MAX)
         return;
     if (rmaker_store_set_resume(a->data->file_md5, (uint16_t)kib) == ESP_OK)
         a->saved_kib = kib;

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MQTT_PORT       8883
-#define KEEPALIVE_S     120
-#define TOPIC_LEN_MAX   255
+#define MQTT_PORT     8883
+#define KEEPALIVE_S   120
+#define TOPIC_LEN_MAX 255
 
 static const char *const tag = "esp_rmaker_mqtt";
 
@@ -48,7 +48,8 @@ static void on_data(const esp_mqtt_event_t *e)
 {
     struct rmaker *r = &rmaker_context;
     for (unsigned i = 0; i < r->subscription_count; i++)
-        if (strlen(r->subscriptions[i].topic) == (size_t)e->topic_len && memcmp(r->subscriptions[i].topic, e->topic, (size_t)e->topic_len) == 0)
+        if (strlen(r->subscriptions[i].topic) == (size_t)e->topic_len &&
+            memcmp(r->subscriptions[i].topic, e->topic, (size_t)e->topic_len) == 0)
             r->subscriptions[i].call(r->subscriptions[i].topic, bytes_of(e->data, (size_t)e->data_len));
 }
 
@@ -94,7 +95,8 @@ esp_err_t rmaker_mqtt_start(void)
     esp_mqtt_client_config_t config = {
         .broker = {.address = {.hostname = r->host, .port = port, .transport = MQTT_TRANSPORT_OVER_SSL},
                    .verification = {.crt_bundle_attach = esp_crt_bundle_attach}},
-        .credentials = {.client_id = r->node_id, .authentication = {.certificate = r->client_cert, .key = r->client_key}},
+        .credentials = {.client_id = r->node_id,
+                        .authentication = {.certificate = r->client_cert, .key = r->client_key}},
         .session = {.keepalive = KEEPALIVE_S},
     };
     ESP_LOGI(tag, "Connecting to %s:%u", r->host, (unsigned)port);

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <time.h>
 
-#define REBOOT_DELAY_MS   10000
-#define FETCH_DELAY_MS    5000
-#define FETCH_ACK_MS      60000
-#define FETCH_BASE_MS     30000
-#define FETCH_DOUBLINGS   4 /* 30, 60, 120, 240, then 480 s for ever */
+#define REBOOT_DELAY_MS 10000
+#define FETCH_DELAY_MS  5000
+#define FETCH_ACK_MS    60000
+#define FETCH_BASE_MS   30000
+#define FETCH_DOUBLINGS 4 /* 30, 60, 120, 240, then 480 s for ever */
 
 ESP_EVENT_DEFINE_BASE(RMAKER_OTA_EVENT);
 
@@ -23,7 +23,8 @@ static const char *const tag = "esp_rmaker_ota";
 
 static void carry_out(const struct ota_effects *todo);
 
-/* --- the mind ------------------------------------------------------------------------------------------------------------ */
+/* --- the mind
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void tell(enum ota_event_kind kind, const char *text, int64_t delay_ms)
 {
@@ -35,7 +36,8 @@ static void tell(enum ota_event_kind kind, const char *text, int64_t delay_ms)
     carry_out(&todo);
 }
 
-/* --- reports ------------------------------------------------------------------------------------------------------------- */
+/* --- reports
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* The running job's id, else the one in flash of the job that was running before the reboot. */
 static bool find_job_id(char to[static JOB_ID_SIZE])
@@ -52,9 +54,9 @@ static bool find_job_id(char to[static JOB_ID_SIZE])
 static void post_event(enum report_status status, const char *info)
 {
     static const esp_rmaker_ota_event_t events[] = {
-        [REPORT_INVALID] = RMAKER_OTA_EVENT_INVALID,         [REPORT_IN_PROGRESS] = RMAKER_OTA_EVENT_IN_PROGRESS,
-        [REPORT_SUCCESS] = RMAKER_OTA_EVENT_SUCCESSFUL,      [REPORT_FAILED] = RMAKER_OTA_EVENT_FAILED,
-        [REPORT_DELAYED] = RMAKER_OTA_EVENT_DELAYED,         [REPORT_REJECTED] = RMAKER_OTA_EVENT_REJECTED,
+        [REPORT_INVALID] = RMAKER_OTA_EVENT_INVALID,    [REPORT_IN_PROGRESS] = RMAKER_OTA_EVENT_IN_PROGRESS,
+        [REPORT_SUCCESS] = RMAKER_OTA_EVENT_SUCCESSFUL, [REPORT_FAILED] = RMAKER_OTA_EVENT_FAILED,
+        [REPORT_DELAYED] = RMAKER_OTA_EVENT_DELAYED,    [REPORT_REJECTED] = RMAKER_OTA_EVENT_REJECTED,
     };
     esp_event_post(RMAKER_OTA_EVENT, events[status], info, strlen(info) + 1, portMAX_DELAY);
 }
@@ -66,7 +68,8 @@ static esp_err_t send_report(const char *job_id, enum report_status status, cons
     text_copy(r.job_id, sizeof r.job_id, job_id);
     text_copy(r.info, sizeof r.info, info);
     ESP_LOGI(tag, "Reporting %s: %s", report_status_text(status), info);
-    bool is_sent = status_report_write(&text, &r, NULL) == ERR_NONE && rmaker_publish(TOPIC_OTASTATUS, buf_bytes(&text)) >= 0;
+    bool is_sent =
+        status_report_write(&text, &r, NULL) == ERR_NONE && rmaker_publish(TOPIC_OTASTATUS, buf_bytes(&text)) >= 0;
     buf_deinit(&text);
     post_event(status, info);
     return is_sent ? ESP_OK : ESP_FAIL;
@@ -83,10 +86,12 @@ esp_err_t esp_rmaker_ota_report_status(esp_rmaker_ota_handle_t ota_handle, ota_s
     bool is_known = status >= OTA_STATUS_IN_PROGRESS && status <= OTA_STATUS_REJECTED;
     if (ota_handle == NULL)
         return ESP_FAIL;
-    return rmaker_report(is_known ? (enum report_status)status : REPORT_INVALID, additional_info ? additional_info : "");
+    return rmaker_report(is_known ? (enum report_status)status : REPORT_INVALID,
+                         additional_info ? additional_info : "");
 }
 
-/* --- the workflow of one job ----------------------------------------------------------------------------------------------- */
+/* --- the workflow of one job
+ * ----------------------------------------------------------------------------------------------- */
 
 static esp_rmaker_ota_data_t job_data(void)
 {
@@ -154,10 +159,14 @@ static void run_attempt(void)
     esp_rmaker_ota_data_t data = job_data();
     esp_err_t err = rmaker_https_attempt(&data, text, sizeof text);
     ESP_LOGI(tag, "Attempt ended: %s %s", esp_err_to_name(err), text);
-    tell(err == ESP_OK ? OTA_ATTEMPT_OK : err == ESP_ERR_INVALID_VERSION ? OTA_ATTEMPT_REJECTED : OTA_ATTEMPT_FAILED, text, 0);
+    tell(err == ESP_OK                    ? OTA_ATTEMPT_OK
+         : err == ESP_ERR_INVALID_VERSION ? OTA_ATTEMPT_REJECTED
+                                          : OTA_ATTEMPT_FAILED,
+         text, 0);
 }
 
-/* --- receiving ------------------------------------------------------------------------------------------------------------- */
+/* --- receiving
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void on_otaurl(const char *topic, struct bytes payload)
 {
@@ -187,7 +196,8 @@ static void on_otaurl(const char *topic, struct bytes payload)
     carry_out(&todo);
 }
 
-/* --- fetching -------------------------------------------------------------------------------------------------------------- */
+/* --- fetching
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void fetch_now(void *arg)
 {
@@ -267,7 +277,8 @@ esp_err_t esp_rmaker_ota_fetch_with_delay(int seconds)
     return start_timer(on_delayed_fetch, (int64_t)seconds * 1000, &timer) == ESP_OK ? ESP_OK : ESP_ERR_NO_MEM;
 }
 
-/* --- trial ------------------------------------------------------------------------------------------------------------------ */
+/* --- trial
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void trial_is_over(void *arg)
 {
@@ -290,7 +301,8 @@ static esp_rmaker_ota_diag_status_t diagnose(esp_rmaker_ota_diag_state_t state)
 static bool is_pending_verify(void)
 {
     esp_ota_img_states_t state;
-    return esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK && state == ESP_OTA_IMG_PENDING_VERIFY;
+    return esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK &&
+           state == ESP_OTA_IMG_PENDING_VERIFY;
 }
 
 static void evaluate_boot(void)
@@ -334,7 +346,8 @@ void rmaker_ota_started(void)
 esp_err_t esp_rmaker_ota_mark_valid(void)
 {
     esp_ota_img_states_t state;
-    if (esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK && state != ESP_OTA_IMG_PENDING_VERIFY)
+    if (esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK &&
+        state != ESP_OTA_IMG_PENDING_VERIFY)
         return ESP_ERR_INVALID_STATE;
     if (!OTA.is_enabled || OTA.mind.state != OTA_ON_TRIAL)
         return ESP_ERR_INVALID_ARG;
@@ -357,7 +370,8 @@ static void roll_back(void)
     esp_restart(); /* the bootloader aborts the trial */
 }
 
-/* --- effects ---------------------------------------------------------------------------------------------------------------- */
+/* --- effects
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void forget_job(enum report_status status)
 {
@@ -422,7 +436,8 @@ static void carry_out(const struct ota_effects *todo)
         carry_out_one(&todo->at[i]);
 }
 
-/* --- enable ----------------------------------------------------------------------------------------------------------------- */
+/* --- enable
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 esp_err_t esp_rmaker_ota_enable(esp_rmaker_ota_config_t *ota_config, esp_rmaker_ota_type_t type)
 {

@@ -38,7 +38,8 @@ enum err node_flash_open(struct node_flash *n, const char *path, bool is_slow, s
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return why_set(why, ERR_IO, "open %s: %s", path, strerror(errno));
-    enum err err = flock(fd, LOCK_EX | LOCK_NB) == 0 ? ERR_NONE : why_set(why, ERR_BUSY, "%s is in use by another vesp", path);
+    enum err err =
+        flock(fd, LOCK_EX | LOCK_NB) == 0 ? ERR_NONE : why_set(why, ERR_BUSY, "%s is in use by another vesp", path);
     if (err == ERR_NONE)
         err = flash_file_init(&n->file, fd, is_slow, why);
     if (err == ERR_NONE)
@@ -66,10 +67,13 @@ static enum err read_file(const char *path, struct buf *to, struct why *why)
     int saved = errno;
     if (fd >= 0)
         close(fd);
-    return n == 0 && !to->is_failed ? ERR_NONE : why_set(why, ERR_IO, "read %s: %s", path, fd < 0 || n < 0 ? strerror(saved) : "too big");
+    return n == 0 && !to->is_failed
+               ? ERR_NONE
+               : why_set(why, ERR_IO, "read %s: %s", path, fd < 0 || n < 0 ? strerror(saved) : "too big");
 }
 
-/* --- new --------------------------------------------------------------------------------------------------------------- */
+/* --- new
+ * --------------------------------------------------------------------------------------------------------------- */
 
 struct new_options {
     const char *path, *partitions, *app, *fctry, *bundle, *size;
@@ -77,11 +81,14 @@ struct new_options {
 };
 
 static const struct argp_option new_options[] = {
-    {"app", 'a', "FILE", 0, "The first application, an image packed by `pluvio image pack`; goes into factory, or ota_0 without one", 0},
+    {"app", 'a', "FILE", 0,
+     "The first application, an image packed by `pluvio image pack`; goes into factory, or ota_0 without one", 0},
     {"fctry", 'f', "FILE", 0, "The factory partition with the node's credentials (`pluvio node add`)", 0},
-    {"partitions", 'p', "FILE", 0, "Partition table, CSV or binary (default: factory, two OTA slots, fctry, for 8 MB)", 0},
+    {"partitions", 'p', "FILE", 0, "Partition table, CSV or binary (default: factory, two OTA slots, fctry, for 8 MB)",
+     0},
     {"size", 's', "SIZE", 0, "Size of the flash, with K or M (default: " FLASH_SIZE_DEFAULT ")", 0},
-    {"ca-bundle", 'c', "FILE", 0, "Authorities (PEM) that the node trusts in place of the certificate bundle; copied to FLASH.ca.pem", 0},
+    {"ca-bundle", 'c', "FILE", 0,
+     "Authorities (PEM) that the node trusts in place of the certificate bundle; copied to FLASH.ca.pem", 0},
     {"force", 'F', NULL, 0, "Replace an existing file", 0},
     {0},
 };
@@ -122,7 +129,8 @@ static error_t take_new(int key, char *arg, struct argp_state *state)
     }
 }
 
-static enum err read_table(const struct new_options *o, struct partition_table *table, uint32_t flash_size, struct why *why)
+static enum err read_table(const struct new_options *o, struct partition_table *table, uint32_t flash_size,
+                           struct why *why)
 {
     struct buf file = {0};
     enum err err = ERR_NONE;
@@ -132,16 +140,18 @@ static enum err read_table(const struct new_options *o, struct partition_table *
         err = read_file(o->partitions, &file, why);
     bool is_binary = file.len > 1 && (uint8_t)file.at[0] == 0xaa && file.at[1] == 0x50;
     if (err == ERR_NONE)
-        err = is_binary ? partition_table_read(table, buf_bytes(&file), flash_size, why) : partition_table_read_csv(table, buf_bytes(&file), why);
+        err = is_binary ? partition_table_read(table, buf_bytes(&file), flash_size, why)
+                        : partition_table_read_csv(table, buf_bytes(&file), why);
     buf_deinit(&file);
     for (unsigned i = 0; err == ERR_NONE && i < table->count; i++)
         if (table->entries[i].at + table->entries[i].size_bytes > flash_size)
-            err = why_set(why, ERR_FORMAT, "partition %s ends at 0x%x, past the flash of 0x%x bytes", table->entries[i].label,
-                          table->entries[i].at + table->entries[i].size_bytes, flash_size);
+            err = why_set(why, ERR_FORMAT, "partition %s ends at 0x%x, past the flash of 0x%x bytes",
+                          table->entries[i].label, table->entries[i].at + table->entries[i].size_bytes, flash_size);
     return err;
 }
 
-static enum err put_file(struct flash *flash, const struct partition *p, const char *path, const char *what, struct why *why)
+static enum err put_file(struct flash *flash, const struct partition *p, const char *path, const char *what,
+                         struct why *why)
 {
     struct buf file = {0};
     if (path == NULL)
@@ -157,7 +167,8 @@ static enum err put_file(struct flash *flash, const struct partition *p, const c
     return err;
 }
 
-static enum err check_app(struct flash *flash, const struct partition *slot, const struct new_options *o, struct why *why)
+static enum err check_app(struct flash *flash, const struct partition *slot, const struct new_options *o,
+                          struct why *why)
 {
     struct image_facts facts;
     if (o->app == NULL)
@@ -178,7 +189,8 @@ static enum err fill(struct flash *flash, const struct new_options *o, struct wh
         slot = partition_find(&table, PARTITION_APP, PARTITION_APP_OTA_0, NULL);
     partition_table_write(&table, raw);
     if ((err = flash->ops->program(flash, PARTITION_TABLE_AT, bytes_of(raw, sizeof raw), why)) != ERR_NONE ||
-        (err = put_file(flash, slot, o->app, "an application", why)) != ERR_NONE || (err = check_app(flash, slot, o, why)) != ERR_NONE)
+        (err = put_file(flash, slot, o->app, "an application", why)) != ERR_NONE ||
+        (err = check_app(flash, slot, o, why)) != ERR_NONE)
         return err;
     return put_file(flash, partition_find_label(&table, "fctry"), o->fctry, "fctry", why);
 }
@@ -186,7 +198,9 @@ static enum err fill(struct flash *flash, const struct new_options *o, struct wh
 static enum err parse_size(const char *text, uint32_t *to, struct why *why)
 {
     char *end;
-    unsigned long long n = strtoull(text, &end, 0), unit = *end == 'M' || *end == 'm' ? 1 << 20 : *end == 'K' || *end == 'k' ? 1 << 10 : 1;
+    unsigned long long n = strtoull(text, &end, 0), unit = *end == 'M' || *end == 'm'   ? 1 << 20
+                                                           : *end == 'K' || *end == 'k' ? 1 << 10
+                                                                                        : 1;
     end += unit > 1;
     if (*end != '\0' || n == 0 || n * unit > 0x10000000 || n * unit % FLASH_SECTOR_BYTES != 0)
         return why_set(why, ERR_USAGE, "--size=%s is no multiple of 4K up to 256M", text);
@@ -206,7 +220,8 @@ static enum err write_bytes(const char *path, struct bytes data, int flags, stru
     int saved = errno;
     if (fd >= 0)
         close(fd);
-    return is_good ? ERR_NONE : why_set(why, saved == EEXIST ? ERR_EXISTS : ERR_IO, "write %s: %s", path, strerror(saved));
+    return is_good ? ERR_NONE
+                   : why_set(why, saved == EEXIST ? ERR_EXISTS : ERR_IO, "write %s: %s", path, strerror(saved));
 }
 
 static enum err copy_bundle(const struct new_options *o, struct why *why)
@@ -248,7 +263,8 @@ enum err command_new(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- show -------------------------------------------------------------------------------------------------------------- */
+/* --- show
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static error_t take_path(int key, char *arg, struct argp_state *state)
 {
@@ -303,7 +319,8 @@ enum err command_show(int argc, char **argv, struct why *why)
     for (unsigned i = 0; i < n.table.count; i++) {
         const struct partition *p = &n.table.entries[i];
         char type[16], subtype[16];
-        printf("%-16s %-5s %-9s %#10x %#10x", p->label, partition_type_text(p, type), partition_subtype_text(p, subtype), p->at, p->size_bytes);
+        printf("%-16s %-5s %-9s %#10x %#10x", p->label, partition_type_text(p, type),
+               partition_subtype_text(p, subtype), p->at, p->size_bytes);
         if (p->type == PARTITION_APP)
             show_image(&n, p);
         printf("\n");

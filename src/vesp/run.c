@@ -1,4 +1,5 @@
-/* The command run: the bootloader's loop.  A reset of the application, whatever its cause, goes through selection again. */
+/* The command run: the bootloader's loop.  A reset of the application, whatever its cause, goes through selection
+ * again. */
 #include "vesp/vesp.h"
 
 #include "base/text.h"
@@ -20,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FAST_CRASH_S    2    /* an application that ends sooner is started again after a pause */
-#define CRASH_PAUSE_MS  1000
+#define FAST_CRASH_S   2 /* an application that ends sooner is started again after a pause */
+#define CRASH_PAUSE_MS 1000
 
 struct run_options {
     const char *path, *bundle, *speed;
@@ -39,8 +40,10 @@ struct runner {
 };
 
 static const struct argp_option run_options[] = {
-    {"ca-bundle", 'c', "FILE", 0, "Authorities (PEM) that stand for the certificate bundle (default: FLASH.ca.pem, else the system's)", 0},
-    {"flash-speed", 's', "SPEED", 0, "`real`: erasing and writing take as long as on a flash chip; `fast` (default)", 0},
+    {"ca-bundle", 'c', "FILE", 0,
+     "Authorities (PEM) that stand for the certificate bundle (default: FLASH.ca.pem, else the system's)", 0},
+    {"flash-speed", 's', "SPEED", 0, "`real`: erasing and writing take as long as on a flash chip; `fast` (default)",
+     0},
     {"once", 'o', NULL, 0, "End at the first reset instead of booting again", 0},
     {0},
 };
@@ -217,10 +220,15 @@ static void find_bundle(struct runner *r)
 
 enum err command_run(int argc, char **argv, struct why *why)
 {
-    static const struct argp argp = {run_options, take_option, "FLASH",
-                                     "Run the node until Ctrl-C: select a slot by otadata, verify its image, start the application out "
-                                     "of it; after every reset again.",
-                                     NULL, NULL, NULL};
+    static const struct argp argp = {
+        run_options,
+        take_option,
+        "FLASH",
+        "Run the node until Ctrl-C: select a slot by otadata, verify its image, start the application out "
+        "of it; after every reset again.",
+        NULL,
+        NULL,
+        NULL};
     static struct runner runner;
     struct runner *r = &runner;
     bool goes_on = true;

@@ -189,9 +189,10 @@ static int salvage(struct bytes payload, const char *key, char *to, size_t size)
 static enum err salvage_report(struct status_report *r, struct bytes payload, struct why *why)
 {
     char word[16];
-    if (salvage(payload, "ota_job_id", r->job_id, sizeof r->job_id) != 2 || salvage(payload, "status", word, sizeof word) != 2 ||
-        !report_status_parse(&r->status, word))
-        return why_set(why, ERR_FORMAT, "otastatus: %zu bytes are no JSON, and job id and status are not to be found", payload.len);
+    if (salvage(payload, "ota_job_id", r->job_id, sizeof r->job_id) != 2 ||
+        salvage(payload, "status", word, sizeof word) != 2 || !report_status_parse(&r->status, word))
+        return why_set(why, ERR_FORMAT, "otastatus: %zu bytes are no JSON, and job id and status are not to be found",
+                       payload.len);
     salvage(payload, "additional_info", r->info, sizeof r->info);
     r->is_salvaged = true;
     return ERR_NONE;
@@ -222,7 +223,8 @@ int status_info_percent(const char *info)
 {
     int percent = -1;
     char tail[16] = "";
-    if (sscanf(info, "Downloaded %d%% %15s", &percent, tail) == 2 && strcmp(tail, "Firmware") == 0 && percent >= 0 && percent <= 100)
+    if (sscanf(info, "Downloaded %d%% %15s", &percent, tail) == 2 && strcmp(tail, "Firmware") == 0 && percent >= 0 &&
+        percent <= 100)
         return percent;
     return -1;
 }

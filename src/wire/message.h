@@ -16,7 +16,7 @@
 #define FW_VERSION_SIZE  33
 #define STATUS_INFO_SIZE 160
 #define JOB_URL_SIZE     1024
-#define METADATA_MAX     4096 /* characters of a job's metadata object */
+#define METADATA_MAX     4096         /* characters of a job's metadata object */
 #define MESSAGE_MAX      (128 * 1024) /* longer messages of nodes are refused unread */
 
 /* --- job document ------------------------------------------------------------------------------------------------ */
@@ -58,7 +58,7 @@ enum report_status {
 struct status_report {
     char job_id[JOB_ID_SIZE], network_id[17], info[STATUS_INFO_SIZE];
     enum report_status status;
-    int64_t ts;      /* seconds of the node's clock, 0 when not given */
+    int64_t ts;       /* seconds of the node's clock, 0 when not given */
     bool is_salvaged; /* the payload was cut off or broken; id and status were recovered from it */
 };
 
@@ -81,8 +81,8 @@ bool status_info_is_rollback(const char *info);
 /* --- node description --------------------------------------------------------------------------------------------- */
 
 struct node_description {
-    char node_id[NODE_ID_SIZE], name[65], fw_version[FW_VERSION_SIZE], type[65], subtype[65], model[65], project_name[33],
-        platform[33], network_id[17];
+    char node_id[NODE_ID_SIZE], name[65], fw_version[FW_VERSION_SIZE], type[65], subtype[65], model[65],
+        project_name[33], platform[33], network_id[17];
 };
 
 enum err node_description_read(struct node_description *d, struct bytes payload, struct why *why);

@@ -8,26 +8,33 @@
 
 #include <stdbool.h>
 
-#define ESP_ERR_HTTP_BASE 0x7000
-#define ESP_ERR_HTTP_MAX_REDIRECT                    0x7001
-#define ESP_ERR_HTTP_CONNECT                         0x7002
-#define ESP_ERR_HTTP_WRITE_DATA                      0x7003
-#define ESP_ERR_HTTP_FETCH_HEADER                    0x7004
-#define ESP_ERR_HTTP_INVALID_TRANSPORT               0x7005
-#define ESP_ERR_HTTP_CONNECTING                      0x7006
-#define ESP_ERR_HTTP_EAGAIN                          0x7007
-#define ESP_ERR_HTTP_CONNECTION_CLOSED               0x7008
-#define ESP_ERR_HTTP_NOT_MODIFIED                    0x7009
-#define ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE           0x700a
-#define ESP_ERR_HTTP_READ_TIMEOUT                    0x700b
-#define ESP_ERR_HTTP_INCOMPLETE_DATA                 0x700c
+#define ESP_ERR_HTTP_BASE                  0x7000
+#define ESP_ERR_HTTP_MAX_REDIRECT          0x7001
+#define ESP_ERR_HTTP_CONNECT               0x7002
+#define ESP_ERR_HTTP_WRITE_DATA            0x7003
+#define ESP_ERR_HTTP_FETCH_HEADER          0x7004
+#define ESP_ERR_HTTP_INVALID_TRANSPORT     0x7005
+#define ESP_ERR_HTTP_CONNECTING            0x7006
+#define ESP_ERR_HTTP_EAGAIN                0x7007
+#define ESP_ERR_HTTP_CONNECTION_CLOSED     0x7008
+#define ESP_ERR_HTTP_NOT_MODIFIED          0x7009
+#define ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE 0x700a
+#define ESP_ERR_HTTP_READ_TIMEOUT          0x700b
+#define ESP_ERR_HTTP_INCOMPLETE_DATA       0x700c
 
 typedef struct esp_http_client *esp_http_client_handle_t;
 typedef struct esp_http_client_event *esp_http_client_event_handle_t;
 
 typedef enum {
-    HTTP_EVENT_ERROR = 0, HTTP_EVENT_ON_CONNECTED, HTTP_EVENT_HEADERS_SENT, HTTP_EVENT_HEADER_SENT = HTTP_EVENT_HEADERS_SENT,
-    HTTP_EVENT_ON_HEADER, HTTP_EVENT_ON_DATA, HTTP_EVENT_ON_FINISH, HTTP_EVENT_DISCONNECTED, HTTP_EVENT_REDIRECT
+    HTTP_EVENT_ERROR = 0,
+    HTTP_EVENT_ON_CONNECTED,
+    HTTP_EVENT_HEADERS_SENT,
+    HTTP_EVENT_HEADER_SENT = HTTP_EVENT_HEADERS_SENT,
+    HTTP_EVENT_ON_HEADER,
+    HTTP_EVENT_ON_DATA,
+    HTTP_EVENT_ON_FINISH,
+    HTTP_EVENT_DISCONNECTED,
+    HTTP_EVENT_REDIRECT
 } esp_http_client_event_id_t;
 
 typedef struct esp_http_client_event {
@@ -42,15 +49,32 @@ typedef struct esp_http_client_event {
 
 typedef esp_err_t (*http_event_handle_cb)(esp_http_client_event_t *evt);
 
-typedef enum { HTTP_TRANSPORT_UNKNOWN = 0, HTTP_TRANSPORT_OVER_TCP, HTTP_TRANSPORT_OVER_SSL } esp_http_client_transport_t;
+typedef enum {
+    HTTP_TRANSPORT_UNKNOWN = 0,
+    HTTP_TRANSPORT_OVER_TCP,
+    HTTP_TRANSPORT_OVER_SSL
+} esp_http_client_transport_t;
 typedef enum { HTTP_AUTH_TYPE_NONE = 0, HTTP_AUTH_TYPE_BASIC, HTTP_AUTH_TYPE_DIGEST } esp_http_client_auth_type_t;
 typedef enum {
-    HTTP_METHOD_GET = 0, HTTP_METHOD_POST, HTTP_METHOD_PUT, HTTP_METHOD_PATCH, HTTP_METHOD_DELETE, HTTP_METHOD_HEAD
+    HTTP_METHOD_GET = 0,
+    HTTP_METHOD_POST,
+    HTTP_METHOD_PUT,
+    HTTP_METHOD_PATCH,
+    HTTP_METHOD_DELETE,
+    HTTP_METHOD_HEAD
 } esp_http_client_method_t;
 
-typedef enum { HttpStatus_Ok = 200, HttpStatus_PartialContent = 206, HttpStatus_NotModified = 304, HttpStatus_BadRequest = 400,
-               HttpStatus_Unauthorized = 401, HttpStatus_Forbidden = 403, HttpStatus_NotFound = 404,
-               HttpStatus_RangeNotSatisfiable = 416, HttpStatus_InternalError = 500 } HttpStatus_Code;
+typedef enum {
+    HttpStatus_Ok = 200,
+    HttpStatus_PartialContent = 206,
+    HttpStatus_NotModified = 304,
+    HttpStatus_BadRequest = 400,
+    HttpStatus_Unauthorized = 401,
+    HttpStatus_Forbidden = 403,
+    HttpStatus_NotFound = 404,
+    HttpStatus_RangeNotSatisfiable = 416,
+    HttpStatus_InternalError = 500
+} HttpStatus_Code;
 
 typedef struct {
     const char *url;

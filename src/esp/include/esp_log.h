@@ -9,7 +9,12 @@
 #include <stdarg.h>
 
 typedef enum {
-    ESP_LOG_NONE, ESP_LOG_ERROR, ESP_LOG_WARN, ESP_LOG_INFO, ESP_LOG_DEBUG, ESP_LOG_VERBOSE
+    ESP_LOG_NONE,
+    ESP_LOG_ERROR,
+    ESP_LOG_WARN,
+    ESP_LOG_INFO,
+    ESP_LOG_DEBUG,
+    ESP_LOG_VERBOSE
 } esp_log_level_t;
 
 #ifdef __cplusplus
@@ -19,7 +24,8 @@ extern "C" {
 /* `tag` "*" sets every tag; single tags are not kept apart here. */
 void esp_log_level_set(const char *tag, esp_log_level_t level);
 uint32_t esp_log_timestamp(void);
-void esp_log_write(esp_log_level_t level, const char *tag, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void esp_log_write(esp_log_level_t level, const char *tag, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #ifdef __cplusplus
 }

@@ -9,24 +9,28 @@
 /* Applications count on esp_restart() coming with this header. */
 #include "esp_system.h"
 
-#define OTA_SIZE_UNKNOWN            0xffffffff
-#define OTA_WITH_SEQUENTIAL_WRITES  0xfffffffe
+#define OTA_SIZE_UNKNOWN           0xffffffff
+#define OTA_WITH_SEQUENTIAL_WRITES 0xfffffffe
 
-#define ESP_ERR_OTA_BASE 0x1500
-#define ESP_ERR_OTA_PARTITION_CONFLICT               0x1501
-#define ESP_ERR_OTA_SELECT_INFO_INVALID              0x1502
-#define ESP_ERR_OTA_VALIDATE_FAILED                  0x1503
-#define ESP_ERR_OTA_SMALL_SEC_VER                    0x1504
-#define ESP_ERR_OTA_ROLLBACK_FAILED                  0x1505
-#define ESP_ERR_OTA_ROLLBACK_INVALID_STATE           0x1506
-#define ESP_ERR_OTA_ALREADY_IN_PROGRESS              0x1507
-#define ESP_ERR_OTA_SPI_MODE_MISMATCH                0x1508
+#define ESP_ERR_OTA_BASE                   0x1500
+#define ESP_ERR_OTA_PARTITION_CONFLICT     0x1501
+#define ESP_ERR_OTA_SELECT_INFO_INVALID    0x1502
+#define ESP_ERR_OTA_VALIDATE_FAILED        0x1503
+#define ESP_ERR_OTA_SMALL_SEC_VER          0x1504
+#define ESP_ERR_OTA_ROLLBACK_FAILED        0x1505
+#define ESP_ERR_OTA_ROLLBACK_INVALID_STATE 0x1506
+#define ESP_ERR_OTA_ALREADY_IN_PROGRESS    0x1507
+#define ESP_ERR_OTA_SPI_MODE_MISMATCH      0x1508
 
 typedef uint32_t esp_ota_handle_t;
 
 typedef enum {
-    ESP_OTA_IMG_NEW = 0x0U, ESP_OTA_IMG_PENDING_VERIFY = 0x1U, ESP_OTA_IMG_VALID = 0x2U, ESP_OTA_IMG_INVALID = 0x3U,
-    ESP_OTA_IMG_ABORTED = 0x4U, ESP_OTA_IMG_UNDEFINED = 0xFFFFFFFFU
+    ESP_OTA_IMG_NEW = 0x0U,
+    ESP_OTA_IMG_PENDING_VERIFY = 0x1U,
+    ESP_OTA_IMG_VALID = 0x2U,
+    ESP_OTA_IMG_INVALID = 0x3U,
+    ESP_OTA_IMG_ABORTED = 0x4U,
+    ESP_OTA_IMG_UNDEFINED = 0xFFFFFFFFU
 } esp_ota_img_states_t;
 
 #ifdef __cplusplus

@@ -7,8 +7,17 @@
 #include "esp_err.h"
 
 typedef enum {
-    ESP_RST_UNKNOWN, ESP_RST_POWERON, ESP_RST_EXT, ESP_RST_SW, ESP_RST_PANIC, ESP_RST_INT_WDT, ESP_RST_TASK_WDT, ESP_RST_WDT,
-    ESP_RST_DEEPSLEEP, ESP_RST_BROWNOUT, ESP_RST_SDIO
+    ESP_RST_UNKNOWN,
+    ESP_RST_POWERON,
+    ESP_RST_EXT,
+    ESP_RST_SW,
+    ESP_RST_PANIC,
+    ESP_RST_INT_WDT,
+    ESP_RST_TASK_WDT,
+    ESP_RST_WDT,
+    ESP_RST_DEEPSLEEP,
+    ESP_RST_BROWNOUT,
+    ESP_RST_SDIO
 } esp_reset_reason_t;
 
 typedef void (*shutdown_handler_t)(void);

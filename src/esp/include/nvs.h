@@ -8,32 +8,32 @@
 
 #include <stdbool.h>
 
-#define ESP_ERR_NVS_BASE 0x1100
-#define ESP_ERR_NVS_NOT_INITIALIZED                  0x1101
-#define ESP_ERR_NVS_NOT_FOUND                        0x1102
-#define ESP_ERR_NVS_TYPE_MISMATCH                    0x1103
-#define ESP_ERR_NVS_READ_ONLY                        0x1104
-#define ESP_ERR_NVS_NOT_ENOUGH_SPACE                 0x1105
-#define ESP_ERR_NVS_INVALID_NAME                     0x1106
-#define ESP_ERR_NVS_INVALID_HANDLE                   0x1107
-#define ESP_ERR_NVS_REMOVE_FAILED                    0x1108
-#define ESP_ERR_NVS_KEY_TOO_LONG                     0x1109
-#define ESP_ERR_NVS_PAGE_FULL                        0x110a
-#define ESP_ERR_NVS_INVALID_STATE                    0x110b
-#define ESP_ERR_NVS_INVALID_LENGTH                   0x110c
-#define ESP_ERR_NVS_NO_FREE_PAGES                    0x110d
-#define ESP_ERR_NVS_VALUE_TOO_LONG                   0x110e
-#define ESP_ERR_NVS_PART_NOT_FOUND                   0x110f
-#define ESP_ERR_NVS_NEW_VERSION_FOUND                0x1110
-#define ESP_ERR_NVS_XTS_ENCR_FAILED                  0x1111
-#define ESP_ERR_NVS_XTS_DECR_FAILED                  0x1112
-#define ESP_ERR_NVS_XTS_CFG_FAILED                   0x1113
-#define ESP_ERR_NVS_XTS_CFG_NOT_FOUND                0x1114
-#define ESP_ERR_NVS_ENCR_NOT_SUPPORTED               0x1115
-#define ESP_ERR_NVS_KEYS_NOT_INITIALIZED             0x1116
-#define ESP_ERR_NVS_CORRUPT_KEY_PART                 0x1117
-#define ESP_ERR_NVS_CONTENT_DIFFERS                  0x1118
-#define ESP_ERR_NVS_WRONG_ENCRYPTION                 0x1119
+#define ESP_ERR_NVS_BASE                 0x1100
+#define ESP_ERR_NVS_NOT_INITIALIZED      0x1101
+#define ESP_ERR_NVS_NOT_FOUND            0x1102
+#define ESP_ERR_NVS_TYPE_MISMATCH        0x1103
+#define ESP_ERR_NVS_READ_ONLY            0x1104
+#define ESP_ERR_NVS_NOT_ENOUGH_SPACE     0x1105
+#define ESP_ERR_NVS_INVALID_NAME         0x1106
+#define ESP_ERR_NVS_INVALID_HANDLE       0x1107
+#define ESP_ERR_NVS_REMOVE_FAILED        0x1108
+#define ESP_ERR_NVS_KEY_TOO_LONG         0x1109
+#define ESP_ERR_NVS_PAGE_FULL            0x110a
+#define ESP_ERR_NVS_INVALID_STATE        0x110b
+#define ESP_ERR_NVS_INVALID_LENGTH       0x110c
+#define ESP_ERR_NVS_NO_FREE_PAGES        0x110d
+#define ESP_ERR_NVS_VALUE_TOO_LONG       0x110e
+#define ESP_ERR_NVS_PART_NOT_FOUND       0x110f
+#define ESP_ERR_NVS_NEW_VERSION_FOUND    0x1110
+#define ESP_ERR_NVS_XTS_ENCR_FAILED      0x1111
+#define ESP_ERR_NVS_XTS_DECR_FAILED      0x1112
+#define ESP_ERR_NVS_XTS_CFG_FAILED       0x1113
+#define ESP_ERR_NVS_XTS_CFG_NOT_FOUND    0x1114
+#define ESP_ERR_NVS_ENCR_NOT_SUPPORTED   0x1115
+#define ESP_ERR_NVS_KEYS_NOT_INITIALIZED 0x1116
+#define ESP_ERR_NVS_CORRUPT_KEY_PART     0x1117
+#define ESP_ERR_NVS_CONTENT_DIFFERS      0x1118
+#define ESP_ERR_NVS_WRONG_ENCRYPTION     0x1119
 
 #define NVS_DEFAULT_PART_NAME  "nvs"
 #define NVS_PART_NAME_MAX_SIZE 16
@@ -47,8 +47,17 @@ typedef enum { NVS_READONLY, NVS_READWRITE } nvs_open_mode_t;
 typedef nvs_open_mode_t nvs_open_mode;
 
 typedef enum {
-    NVS_TYPE_U8 = 0x01, NVS_TYPE_I8 = 0x11, NVS_TYPE_U16 = 0x02, NVS_TYPE_I16 = 0x12, NVS_TYPE_U32 = 0x04, NVS_TYPE_I32 = 0x14,
-    NVS_TYPE_U64 = 0x08, NVS_TYPE_I64 = 0x18, NVS_TYPE_STR = 0x21, NVS_TYPE_BLOB = 0x42, NVS_TYPE_ANY = 0xff
+    NVS_TYPE_U8 = 0x01,
+    NVS_TYPE_I8 = 0x11,
+    NVS_TYPE_U16 = 0x02,
+    NVS_TYPE_I16 = 0x12,
+    NVS_TYPE_U32 = 0x04,
+    NVS_TYPE_I32 = 0x14,
+    NVS_TYPE_U64 = 0x08,
+    NVS_TYPE_I64 = 0x18,
+    NVS_TYPE_STR = 0x21,
+    NVS_TYPE_BLOB = 0x42,
+    NVS_TYPE_ANY = 0xff
 } nvs_type_t;
 
 #ifdef __cplusplus

@@ -18,7 +18,8 @@ extern "C" {
 
 ESP_EVENT_DECLARE_BASE(RMAKER_OTA_EVENT);
 
-/* Data of IN_PROGRESS to DELAYED and of INVALID is the report's text with its terminator; STARTING and REQ_FOR_REBOOT have none. */
+/* Data of IN_PROGRESS to DELAYED and of INVALID is the report's text with its terminator; STARTING and REQ_FOR_REBOOT
+ * have none. */
 typedef enum {
     RMAKER_OTA_EVENT_INVALID = 0,
     RMAKER_OTA_EVENT_STARTING,
@@ -66,7 +67,8 @@ typedef struct {
     bool rmaker_ota; /* the image on trial was installed by RainMaker's OTA */
 } esp_rmaker_ota_diag_priv_t;
 
-typedef esp_rmaker_ota_diag_status_t (*esp_rmaker_post_ota_diag_t)(esp_rmaker_ota_diag_priv_t *ota_diag_priv, void *priv);
+typedef esp_rmaker_ota_diag_status_t (*esp_rmaker_post_ota_diag_t)(esp_rmaker_ota_diag_priv_t *ota_diag_priv,
+                                                                   void *priv);
 
 typedef struct {
     esp_rmaker_ota_cb_t ota_cb;

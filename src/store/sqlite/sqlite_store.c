@@ -63,28 +63,35 @@
     X(TARGET_LIST_ALL, "SELECT id FROM nodes WHERE id>?1 ORDER BY id LIMIT ?2")                                        \
     X(TARGET_COUNT, "SELECT count(*) FROM job_targets WHERE job_id=?1")                                                \
     X(TARGET_HAS, "SELECT 1 FROM job_targets WHERE job_id=?1 AND node_id=?2")                                          \
-    X(JOBS_OF_NODE, "SELECT " JOB_COLUMNS " FROM jobs WHERE status=0 AND (is_for_everyone=1 OR id IN"                  \
-                    " (SELECT job_id FROM job_targets WHERE node_id=?1))"                                              \
-                    " AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.job_id=jobs.id AND e.node_id=?1 AND e.state>7)" \
-                    " ORDER BY priority, created_at DESC, rowid DESC LIMIT ?2")                                        \
+    X(JOBS_OF_NODE,                                                                                                    \
+      "SELECT " JOB_COLUMNS " FROM jobs WHERE status=0 AND (is_for_everyone=1 OR id IN"                                \
+      " (SELECT job_id FROM job_targets WHERE node_id=?1))"                                                            \
+      " AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.job_id=jobs.id AND e.node_id=?1 AND e.state>7)"             \
+      " ORDER BY priority, created_at DESC, rowid DESC LIMIT ?2")                                                      \
     X(JOBS_PUSHING, "SELECT " JOB_COLUMNS " FROM jobs WHERE status=0 AND is_pushing=1 ORDER BY rowid LIMIT ?1")        \
     X(EXECUTION_GET, "SELECT " EXECUTION_COLUMNS " FROM executions WHERE job_id=?1 AND node_id=?2")                    \
-    X(EXECUTION_PUT, "INSERT INTO executions (" EXECUTION_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)" \
-                     " ON CONFLICT (job_id,node_id) DO UPDATE SET info=?3,from_version=?4,state=?5,percent=?6,offers=?7," \
-                     "failures=?8,offered_at=?9,updated_at=?10,deadline_at=?11,node_ts=?12,invalid_node_ts=?13")       \
-    X(EXECUTION_LIST, "SELECT " EXECUTION_COLUMNS " FROM executions WHERE job_id=?1 AND node_id>?2 ORDER BY node_id LIMIT ?3") \
-    X(EXECUTIONS_OPEN, "SELECT " EXECUTION_COLUMNS " FROM executions WHERE node_id=?1 AND state BETWEEN 1 AND 7 LIMIT ?2") \
+    X(EXECUTION_PUT,                                                                                                   \
+      "INSERT INTO executions (" EXECUTION_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"             \
+      " ON CONFLICT (job_id,node_id) DO UPDATE SET info=?3,from_version=?4,state=?5,percent=?6,offers=?7,"             \
+      "failures=?8,offered_at=?9,updated_at=?10,deadline_at=?11,node_ts=?12,invalid_node_ts=?13")                      \
+    X(EXECUTION_LIST,                                                                                                  \
+      "SELECT " EXECUTION_COLUMNS " FROM executions WHERE job_id=?1 AND node_id>?2 ORDER BY node_id LIMIT ?3")         \
+    X(EXECUTIONS_OPEN,                                                                                                 \
+      "SELECT " EXECUTION_COLUMNS " FROM executions WHERE node_id=?1 AND state BETWEEN 1 AND 7 LIMIT ?2")              \
     X(EXECUTIONS_DUE, "SELECT " EXECUTION_COLUMNS " FROM executions WHERE deadline_at>0 AND deadline_at<=?1"           \
                       " ORDER BY deadline_at LIMIT ?2")                                                                \
     X(COUNTS, "SELECT state,count FROM job_counts WHERE job_id=?1")                                                    \
     X(TIMELINE_ADD, "INSERT INTO timeline (job_id,node_id,at,is_from_node,state,info) VALUES (?1,?2,?3,?4,?5,?6)")     \
-    X(TIMELINE_LIST, "SELECT at,is_from_node,state,info FROM timeline WHERE job_id=?1 AND node_id=?2 ORDER BY seq LIMIT ?3") \
+    X(TIMELINE_LIST,                                                                                                   \
+      "SELECT at,is_from_node,state,info FROM timeline WHERE job_id=?1 AND node_id=?2 ORDER BY seq LIMIT ?3")          \
     X(OUTBOX_ADD, "INSERT INTO outbox (node_id,job_id,at) VALUES (?1,?2,?3)")                                          \
     X(OUTBOX_LIST, "SELECT id,node_id,job_id,at FROM outbox WHERE id>?1 ORDER BY id LIMIT ?2")                         \
     X(OUTBOX_DELETE, "DELETE FROM outbox WHERE id=?1")                                                                 \
-    X(EVENT_ADD, "INSERT INTO events (kind,at,node_id,job_id,image_id,info,state,percent) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)") \
+    X(EVENT_ADD,                                                                                                       \
+      "INSERT INTO events (kind,at,node_id,job_id,image_id,info,state,percent) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")      \
     X(EVENT_TRIM, "DELETE FROM events WHERE id<=?1")                                                                   \
-    X(EVENT_LIST, "SELECT id,kind,at,node_id,job_id,image_id,info,state,percent FROM events WHERE id>?1 ORDER BY id LIMIT ?2") \
+    X(EVENT_LIST,                                                                                                      \
+      "SELECT id,kind,at,node_id,job_id,image_id,info,state,percent FROM events WHERE id>?1 ORDER BY id LIMIT ?2")     \
     X(EVENT_BOUNDS, "SELECT (SELECT min(id) FROM events),(SELECT max(id) FROM events)")                                \
     X(USER_GET, "SELECT id,name,password_hash,is_admin,created_at FROM users WHERE name=?1")                           \
     X(USER_GET_ID, "SELECT id,name,password_hash,is_admin,created_at FROM users WHERE id=?1")                          \
@@ -101,8 +108,7 @@ enum query { STATEMENTS(STATEMENT_ENUM) Q_COUNT };
 
 static const char *const sql_texts[Q_COUNT] = {
 #define STATEMENT_TEXT(name, sql) [Q_##name] = sql,
-    STATEMENTS(STATEMENT_TEXT)
-};
+    STATEMENTS(STATEMENT_TEXT)};
 
 struct sqlite_store {
     struct fleet_store port;
@@ -112,7 +118,8 @@ struct sqlite_store {
     struct log *log;
 };
 
-/* --- one statement, start to end -------------------------------------------------------------------------------------- */
+/* --- one statement, start to end
+ * -------------------------------------------------------------------------------------- */
 
 struct run {
     struct sqlite_store *s;
@@ -192,7 +199,8 @@ static enum err finish_one(struct run *r, bool is_found, struct why *why)
     return err == ERR_NONE && !is_found ? ERR_NOT_FOUND : err;
 }
 
-/* --- transactions ---------------------------------------------------------------------------------------------------- */
+/* --- transactions ----------------------------------------------------------------------------------------------------
+ */
 
 static enum err db_begin(struct fleet_store *port, struct why *why)
 {
@@ -226,7 +234,8 @@ static enum err db_commit(struct fleet_store *port, struct why *why)
     return ERR_NONE;
 }
 
-/* --- nodes ----------------------------------------------------------------------------------------------------------- */
+/* --- nodes -----------------------------------------------------------------------------------------------------------
+ */
 
 static void read_node(struct run *r, struct node *n)
 {
@@ -262,18 +271,19 @@ static enum err db_node_get(struct fleet_store *s, const char *id, struct node *
 static enum err db_node_put(struct fleet_store *s, const struct node *n, struct why *why)
 {
     struct run r = start(s, Q_NODE_PUT);
-    const char *const texts[] = {n->id, n->name, n->fw_version, n->type, n->subtype, n->model, n->project_name, n->platform,
-                                 n->network_id};
+    const char *const texts[] = {n->id,    n->name,         n->fw_version, n->type,      n->subtype,
+                                 n->model, n->project_name, n->platform,   n->network_id};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         bind_text(&r, texts[i]);
-    const int64_t numbers[] = {n->is_online, n->registered_at, n->activated_at, n->seen_at, n->booted_at, n->presence_at,
-                               n->subscribed_at};
+    const int64_t numbers[] = {n->is_online, n->registered_at, n->activated_at, n->seen_at,
+                               n->booted_at, n->presence_at,   n->subscribed_at};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         bind_int(&r, numbers[i]);
     return execute(&r, why);
 }
 
-static enum err db_node_list(struct fleet_store *s, const char *after, struct node *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_node_list(struct fleet_store *s, const char *after, struct node *to, unsigned max, unsigned *count,
+                             struct why *why)
 {
     struct run r = start(s, Q_NODE_LIST);
     bind_text(&r, after);
@@ -321,7 +331,8 @@ static enum err db_node_config_get(struct fleet_store *s, const char *id, char *
     return finish_one(&r, is_found, why);
 }
 
-/* --- images ---------------------------------------------------------------------------------------------------------- */
+/* --- images ----------------------------------------------------------------------------------------------------------
+ */
 
 static void read_image(struct run *r, struct image *i)
 {
@@ -366,8 +377,8 @@ static enum err db_image_find_name(struct fleet_store *s, const char *name, stru
 static enum err db_image_put(struct fleet_store *s, const struct image *i, struct why *why)
 {
     struct run r = start(s, Q_IMAGE_PUT);
-    const char *const texts[] = {i->id,       i->name,   i->type, i->model, i->fw_version, i->project_name,
-                                 i->platform, i->sha256, i->md5,  i->uploader};
+    const char *const texts[] = {i->id,           i->name,     i->type,   i->model, i->fw_version,
+                                 i->project_name, i->platform, i->sha256, i->md5,   i->uploader};
     for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++)
         bind_text(&r, texts[k]);
     const int64_t numbers[] = {i->secure_version, i->size_bytes, i->is_archived, i->is_ready, i->uploaded_at};
@@ -383,7 +394,8 @@ static enum err db_image_delete(struct fleet_store *s, const char *id, struct wh
     return execute(&r, why);
 }
 
-static enum err db_image_list(struct fleet_store *s, const char *after, struct image *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_image_list(struct fleet_store *s, const char *after, struct image *to, unsigned max, unsigned *count,
+                              struct why *why)
 {
     struct run r = start(s, Q_IMAGE_LIST);
     bind_text(&r, after);
@@ -393,7 +405,8 @@ static enum err db_image_list(struct fleet_store *s, const char *after, struct i
     return finish(&r, why);
 }
 
-static enum err db_image_uses(struct fleet_store *s, const char *id, int64_t *jobs, int64_t *active_jobs, struct why *why)
+static enum err db_image_uses(struct fleet_store *s, const char *id, int64_t *jobs, int64_t *active_jobs,
+                              struct why *why)
 {
     struct run r = start(s, Q_IMAGE_USES);
     bind_text(&r, id);
@@ -411,7 +424,8 @@ static enum err db_blob_uses(struct fleet_store *s, const char *sha256, int64_t 
     return one_number(&r, images, why);
 }
 
-/* --- jobs ------------------------------------------------------------------------------------------------------------ */
+/* --- jobs ------------------------------------------------------------------------------------------------------------
+ */
 
 static void read_job(struct run *r, struct job *j)
 {
@@ -477,7 +491,8 @@ static enum err read_jobs(struct run *r, struct job *to, unsigned max, unsigned 
     return finish(r, why);
 }
 
-static enum err db_job_list(struct fleet_store *s, const char *after, struct job *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_job_list(struct fleet_store *s, const char *after, struct job *to, unsigned max, unsigned *count,
+                            struct why *why)
 {
     struct run r = start(s, Q_JOB_LIST);
     bind_text(&r, after);
@@ -493,8 +508,8 @@ static enum err db_job_target_add(struct fleet_store *s, const char *job_id, con
     return execute(&r, why);
 }
 
-static enum err db_job_target_list(struct fleet_store *s, const struct job *job, const char *after, char (*to)[NODE_ID_SIZE],
-                                   unsigned max, unsigned *count, struct why *why)
+static enum err db_job_target_list(struct fleet_store *s, const struct job *job, const char *after,
+                                   char (*to)[NODE_ID_SIZE], unsigned max, unsigned *count, struct why *why)
 {
     struct run r = start(s, job->is_for_everyone ? Q_TARGET_LIST_ALL : Q_TARGET_LIST);
     if (!job->is_for_everyone)
@@ -515,7 +530,8 @@ static enum err db_job_target_count(struct fleet_store *s, const struct job *job
     return one_number(&r, count, why);
 }
 
-static enum err db_job_has_target(struct fleet_store *s, const struct job *job, const char *node_id, bool *has, struct why *why)
+static enum err db_job_has_target(struct fleet_store *s, const struct job *job, const char *node_id, bool *has,
+                                  struct why *why)
 {
     *has = true;
     if (job->is_for_everyone)
@@ -527,7 +543,8 @@ static enum err db_job_has_target(struct fleet_store *s, const struct job *job, 
     return finish(&r, why);
 }
 
-static enum err db_jobs_of_node(struct fleet_store *s, const char *node_id, struct job *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_jobs_of_node(struct fleet_store *s, const char *node_id, struct job *to, unsigned max,
+                                unsigned *count, struct why *why)
 {
     struct run r = start(s, Q_JOBS_OF_NODE);
     bind_text(&r, node_id);
@@ -542,7 +559,8 @@ static enum err db_jobs_pushing(struct fleet_store *s, struct job *to, unsigned 
     return read_jobs(&r, to, max, count, why);
 }
 
-/* --- executions ------------------------------------------------------------------------------------------------------ */
+/* --- executions ------------------------------------------------------------------------------------------------------
+ */
 
 static void read_execution(struct run *r, struct execution *e)
 {
@@ -562,7 +580,8 @@ static void read_execution(struct run *r, struct execution *e)
     e->invalid_node_ts = get_int(r);
 }
 
-static enum err db_execution_get(struct fleet_store *s, const char *job_id, const char *node_id, struct execution *to, struct why *why)
+static enum err db_execution_get(struct fleet_store *s, const char *job_id, const char *node_id, struct execution *to,
+                                 struct why *why)
 {
     struct run r = start(s, Q_EXECUTION_GET);
     bind_text(&r, job_id);
@@ -593,8 +612,8 @@ static enum err read_executions(struct run *r, struct execution *to, unsigned ma
     return finish(r, why);
 }
 
-static enum err db_execution_list(struct fleet_store *s, const char *job_id, const char *after_node, struct execution *to,
-                                  unsigned max, unsigned *count, struct why *why)
+static enum err db_execution_list(struct fleet_store *s, const char *job_id, const char *after_node,
+                                  struct execution *to, unsigned max, unsigned *count, struct why *why)
 {
     struct run r = start(s, Q_EXECUTION_LIST);
     bind_text(&r, job_id);
@@ -603,7 +622,8 @@ static enum err db_execution_list(struct fleet_store *s, const char *job_id, con
     return read_executions(&r, to, max, count, why);
 }
 
-static enum err db_executions_open(struct fleet_store *s, const char *node_id, struct execution *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_executions_open(struct fleet_store *s, const char *node_id, struct execution *to, unsigned max,
+                                   unsigned *count, struct why *why)
 {
     struct run r = start(s, Q_EXECUTIONS_OPEN);
     bind_text(&r, node_id);
@@ -611,7 +631,8 @@ static enum err db_executions_open(struct fleet_store *s, const char *node_id, s
     return read_executions(&r, to, max, count, why);
 }
 
-static enum err db_executions_due(struct fleet_store *s, time_ms now, struct execution *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_executions_due(struct fleet_store *s, time_ms now, struct execution *to, unsigned max,
+                                  unsigned *count, struct why *why)
 {
     struct run r = start(s, Q_EXECUTIONS_DUE);
     bind_int(&r, now);
@@ -619,7 +640,8 @@ static enum err db_executions_due(struct fleet_store *s, time_ms now, struct exe
     return read_executions(&r, to, max, count, why);
 }
 
-static enum err db_execution_counts(struct fleet_store *s, const char *job_id, int64_t counts[EX_STATES], struct why *why)
+static enum err db_execution_counts(struct fleet_store *s, const char *job_id, int64_t counts[EX_STATES],
+                                    struct why *why)
 {
     struct run r = start(s, Q_COUNTS);
     memset(counts, 0, EX_STATES * sizeof counts[0]);
@@ -632,7 +654,8 @@ static enum err db_execution_counts(struct fleet_store *s, const char *job_id, i
     return finish(&r, why);
 }
 
-static enum err db_timeline_add(struct fleet_store *s, const char *job_id, const char *node_id, const struct timeline_row *row, struct why *why)
+static enum err db_timeline_add(struct fleet_store *s, const char *job_id, const char *node_id,
+                                const struct timeline_row *row, struct why *why)
 {
     struct run r = start(s, Q_TIMELINE_ADD);
     bind_text(&r, job_id);
@@ -644,8 +667,8 @@ static enum err db_timeline_add(struct fleet_store *s, const char *job_id, const
     return execute(&r, why);
 }
 
-static enum err db_timeline_list(struct fleet_store *s, const char *job_id, const char *node_id, struct timeline_row *to,
-                                 unsigned max, unsigned *count, struct why *why)
+static enum err db_timeline_list(struct fleet_store *s, const char *job_id, const char *node_id,
+                                 struct timeline_row *to, unsigned max, unsigned *count, struct why *why)
 {
     struct run r = start(s, Q_TIMELINE_LIST);
     bind_text(&r, job_id);
@@ -661,7 +684,8 @@ static enum err db_timeline_list(struct fleet_store *s, const char *job_id, cons
     return finish(&r, why);
 }
 
-/* --- outbox, events -------------------------------------------------------------------------------------------------- */
+/* --- outbox, events --------------------------------------------------------------------------------------------------
+ */
 
 static enum err db_outbox_add(struct fleet_store *s, const struct outbox_row *row, struct why *why)
 {
@@ -672,7 +696,8 @@ static enum err db_outbox_add(struct fleet_store *s, const struct outbox_row *ro
     return execute(&r, why);
 }
 
-static enum err db_outbox_list(struct fleet_store *s, int64_t after, struct outbox_row *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_outbox_list(struct fleet_store *s, int64_t after, struct outbox_row *to, unsigned max,
+                               unsigned *count, struct why *why)
 {
     struct run r = start(s, Q_OUTBOX_LIST);
     bind_int(&r, after);
@@ -714,7 +739,8 @@ static enum err db_event_add(struct fleet_store *s, const struct event *e, struc
     return execute(&trim, why);
 }
 
-static enum err db_event_list(struct fleet_store *s, int64_t after, struct event *to, unsigned max, unsigned *count, struct why *why)
+static enum err db_event_list(struct fleet_store *s, int64_t after, struct event *to, unsigned max, unsigned *count,
+                              struct why *why)
 {
     struct run r = start(s, Q_EVENT_LIST);
     bind_int(&r, after);
@@ -745,7 +771,8 @@ static enum err db_event_bounds(struct fleet_store *s, int64_t *first, int64_t *
     return finish(&r, why);
 }
 
-/* --- users, tokens --------------------------------------------------------------------------------------------------- */
+/* --- users, tokens ---------------------------------------------------------------------------------------------------
+ */
 
 static enum err user_by(struct fleet_store *s, enum query query, const char *key, struct user *to, struct why *why)
 {
@@ -789,7 +816,8 @@ static enum err db_user_count(struct fleet_store *s, int64_t *count, struct why 
     return one_number(&r, count, why);
 }
 
-static enum err db_token_put(struct fleet_store *s, const char *digest, const char *user_id, time_ms expires_at, struct why *why)
+static enum err db_token_put(struct fleet_store *s, const char *digest, const char *user_id, time_ms expires_at,
+                             struct why *why)
 {
     struct run r = start(s, Q_TOKEN_PUT);
     bind_text(&r, digest);
@@ -798,7 +826,8 @@ static enum err db_token_put(struct fleet_store *s, const char *digest, const ch
     return execute(&r, why);
 }
 
-static enum err db_token_get(struct fleet_store *s, const char *digest, char user_id[ID_LEN + 1], time_ms *expires_at, struct why *why)
+static enum err db_token_get(struct fleet_store *s, const char *digest, char user_id[ID_LEN + 1], time_ms *expires_at,
+                             struct why *why)
 {
     struct run r = start(s, Q_TOKEN_GET);
     bind_text(&r, digest);
@@ -828,25 +857,59 @@ static enum err db_tokens_delete_user(struct fleet_store *s, const char *user_id
 }
 
 static const struct fleet_store_ops ops = {
-    .begin = db_begin, .commit = db_commit, .rollback = db_rollback,
-    .node_get = db_node_get, .node_put = db_node_put, .node_list = db_node_list, .node_count = db_node_count,
-    .nodes_all_offline = db_nodes_all_offline, .node_config_put = db_node_config_put, .node_config_get = db_node_config_get,
-    .image_get = db_image_get, .image_find_name = db_image_find_name, .image_put = db_image_put, .image_delete = db_image_delete,
-    .image_list = db_image_list, .image_uses = db_image_uses, .blob_uses = db_blob_uses,
-    .job_get = db_job_get, .job_find_name = db_job_find_name, .job_put = db_job_put, .job_list = db_job_list,
-    .job_target_add = db_job_target_add, .job_target_list = db_job_target_list, .job_target_count = db_job_target_count,
-    .job_has_target = db_job_has_target, .jobs_of_node = db_jobs_of_node, .jobs_pushing = db_jobs_pushing,
-    .execution_get = db_execution_get, .execution_put = db_execution_put, .execution_list = db_execution_list,
-    .executions_open = db_executions_open, .executions_due = db_executions_due, .execution_counts = db_execution_counts,
-    .timeline_add = db_timeline_add, .timeline_list = db_timeline_list,
-    .outbox_add = db_outbox_add, .outbox_list = db_outbox_list, .outbox_delete = db_outbox_delete,
-    .event_add = db_event_add, .event_list = db_event_list, .event_bounds = db_event_bounds,
-    .user_get = db_user_get, .user_get_id = db_user_get_id, .user_put = db_user_put, .user_count = db_user_count,
-    .token_put = db_token_put, .token_get = db_token_get, .token_delete = db_token_delete,
+    .begin = db_begin,
+    .commit = db_commit,
+    .rollback = db_rollback,
+    .node_get = db_node_get,
+    .node_put = db_node_put,
+    .node_list = db_node_list,
+    .node_count = db_node_count,
+    .nodes_all_offline = db_nodes_all_offline,
+    .node_config_put = db_node_config_put,
+    .node_config_get = db_node_config_get,
+    .image_get = db_image_get,
+    .image_find_name = db_image_find_name,
+    .image_put = db_image_put,
+    .image_delete = db_image_delete,
+    .image_list = db_image_list,
+    .image_uses = db_image_uses,
+    .blob_uses = db_blob_uses,
+    .job_get = db_job_get,
+    .job_find_name = db_job_find_name,
+    .job_put = db_job_put,
+    .job_list = db_job_list,
+    .job_target_add = db_job_target_add,
+    .job_target_list = db_job_target_list,
+    .job_target_count = db_job_target_count,
+    .job_has_target = db_job_has_target,
+    .jobs_of_node = db_jobs_of_node,
+    .jobs_pushing = db_jobs_pushing,
+    .execution_get = db_execution_get,
+    .execution_put = db_execution_put,
+    .execution_list = db_execution_list,
+    .executions_open = db_executions_open,
+    .executions_due = db_executions_due,
+    .execution_counts = db_execution_counts,
+    .timeline_add = db_timeline_add,
+    .timeline_list = db_timeline_list,
+    .outbox_add = db_outbox_add,
+    .outbox_list = db_outbox_list,
+    .outbox_delete = db_outbox_delete,
+    .event_add = db_event_add,
+    .event_list = db_event_list,
+    .event_bounds = db_event_bounds,
+    .user_get = db_user_get,
+    .user_get_id = db_user_get_id,
+    .user_put = db_user_put,
+    .user_count = db_user_count,
+    .token_put = db_token_put,
+    .token_get = db_token_get,
+    .token_delete = db_token_delete,
     .tokens_delete_user = db_tokens_delete_user,
 };
 
-/* --- open and close -------------------------------------------------------------------------------------------------- */
+/* --- open and close --------------------------------------------------------------------------------------------------
+ */
 
 static enum err run_sql(struct sqlite_store *s, const char *sql, struct why *why)
 {
@@ -871,13 +934,15 @@ static enum err migrate(struct sqlite_store *s, struct why *why)
     if (version < 0)
         return failed(s, "PRAGMA user_version", why);
     if (version > newest)
-        return why_set(why, ERR_STORE, "the database was written by a newer version (schema %d, this program knows %d)", version, newest);
+        return why_set(why, ERR_STORE, "the database was written by a newer version (schema %d, this program knows %d)",
+                       version, newest);
     enum err err = ERR_NONE;
     for (; err == ERR_NONE && version < newest; version++) {
         char set[48];
         snprintf(set, sizeof set, "PRAGMA user_version=%d", version + 1);
-        if ((err = run_sql(s, "BEGIN IMMEDIATE", why)) != ERR_NONE || (err = run_sql(s, migrations[version], why)) != ERR_NONE ||
-            (err = run_sql(s, set, why)) != ERR_NONE || (err = run_sql(s, "COMMIT", why)) != ERR_NONE)
+        if ((err = run_sql(s, "BEGIN IMMEDIATE", why)) != ERR_NONE ||
+            (err = run_sql(s, migrations[version], why)) != ERR_NONE || (err = run_sql(s, set, why)) != ERR_NONE ||
+            (err = run_sql(s, "COMMIT", why)) != ERR_NONE)
             sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     }
     return err;

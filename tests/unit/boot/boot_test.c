@@ -3,9 +3,11 @@
 
 #define SIZE 0x400000u
 
-static const char table_csv[] = "nvs,data,nvs,0x9000,0x6000\notadata,data,ota,0xf000,0x2000\nfactory,app,factory,0x20000,1M\n"
-                                "ota_0,app,ota_0,0x120000,1M\nota_1,app,ota_1,0x220000,1M\n";
-static const char no_factory_csv[] = "otadata,data,ota,0x9000,0x2000\nota_0,app,ota_0,0x20000,1M\nota_1,app,ota_1,0x120000,1M\n";
+static const char table_csv[] =
+    "nvs,data,nvs,0x9000,0x6000\notadata,data,ota,0xf000,0x2000\nfactory,app,factory,0x20000,1M\n"
+    "ota_0,app,ota_0,0x120000,1M\nota_1,app,ota_1,0x220000,1M\n";
+static const char no_factory_csv[] =
+    "otadata,data,ota,0x9000,0x2000\nota_0,app,ota_0,0x20000,1M\nota_1,app,ota_1,0x120000,1M\n";
 
 struct rig {
     uint8_t *bytes;
@@ -141,7 +143,8 @@ static void a_broken_image_falls_through_and_otadata_stays(void **state)
     assert_int_equal(boot_select(&r->ram.flash, &r->table, &r->port, &c, NULL), ERR_NONE);
     assert_int_equal(c.wanted, 1);
     assert_int_equal(c.index, 0);
-    assert_int_equal(otadata_active(&(struct otadata){otadata(r).flash, 2, {otadata(r).records[0], otadata(r).records[1]}}), 0);
+    assert_int_equal(
+        otadata_active(&(struct otadata){otadata(r).flash, 2, {otadata(r).records[0], otadata(r).records[1]}}), 0);
     r->bad = "*";
     assert_int_equal(boot_select(&r->ram.flash, &r->table, &r->port, &c, NULL), ERR_NOT_FOUND);
 }
@@ -185,7 +188,7 @@ static void every_pair_of_records_boots_something(void **state)
         int active = otadata_active(&o);
         bool is_new = active >= 0 && o.records[active].state == OTA_NEW;
         assert_false(is_new); /* a new image is on trial before it starts */
-        boot(r); /* the other one may be new, too, and gets its trial */
+        boot(r);              /* the other one may be new, too, and gets its trial */
         boot(r);
         o = otadata(r);
         assert_true(o.records[0].state != OTA_PENDING_VERIFY && o.records[1].state != OTA_PENDING_VERIFY);
@@ -209,7 +212,8 @@ static void no_cut_bricks_and_no_cut_confirms(void **state)
             memcpy(r->bytes + 0xf000, start, sizeof start);
             flash_cut_init(&cut, &r->ram.flash, ops, torn);
             bool is_confirmed = false;
-            if (otadata_open(&o, &cut.flash, &r->table, NULL) == ERR_NONE && otadata_set_boot(&o, 1, OTA_NEW, NULL) == ERR_NONE &&
+            if (otadata_open(&o, &cut.flash, &r->table, NULL) == ERR_NONE &&
+                otadata_set_boot(&o, 1, OTA_NEW, NULL) == ERR_NONE &&
                 boot_select(&cut.flash, &r->table, &r->port, &c, NULL) == ERR_NONE && c.index == 1 &&
                 otadata_open(&o, &cut.flash, &r->table, NULL) == ERR_NONE)
                 is_confirmed = otadata_confirm(&o, NULL) == ERR_NONE;
@@ -227,10 +231,15 @@ int main(void)
 {
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_RIG(blank_otadata_boots_factory), WITH_RIG(without_factory_the_first_slot_boots_and_is_written_valid),
-        WITH_RIG(a_confirmed_update_stays), WITH_RIG(a_reset_on_trial_rolls_back), WITH_RIG(giving_up_rolls_back),
-        WITH_RIG(a_broken_image_falls_through_and_otadata_stays), WITH_RIG(sequence_zero_is_valid_but_loses),
-        WITH_RIG(golden_otadata_is_understood), WITH_RIG(every_pair_of_records_boots_something),
+        WITH_RIG(blank_otadata_boots_factory),
+        WITH_RIG(without_factory_the_first_slot_boots_and_is_written_valid),
+        WITH_RIG(a_confirmed_update_stays),
+        WITH_RIG(a_reset_on_trial_rolls_back),
+        WITH_RIG(giving_up_rolls_back),
+        WITH_RIG(a_broken_image_falls_through_and_otadata_stays),
+        WITH_RIG(sequence_zero_is_valid_but_loses),
+        WITH_RIG(golden_otadata_is_understood),
+        WITH_RIG(every_pair_of_records_boots_something),
         WITH_RIG(no_cut_bricks_and_no_cut_confirms),
     };
     return cmocka_run_group_tests_name("boot", tests, NULL, NULL);

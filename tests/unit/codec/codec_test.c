@@ -33,7 +33,9 @@ static void json_numbers_are_whole_or_nothing(void **state)
     struct json *doc;
     int64_t n = 7;
     (void)state;
-    assert_int_equal(json_parse(bytes_of_text("{\"a\":12,\"b\":1.5,\"c\":1e300,\"d\":\"3\",\"e\":-9007199254740992}"), &doc, NULL), ERR_NONE);
+    assert_int_equal(
+        json_parse(bytes_of_text("{\"a\":12,\"b\":1.5,\"c\":1e300,\"d\":\"3\",\"e\":-9007199254740992}"), &doc, NULL),
+        ERR_NONE);
     assert_true(json_int(json_get(doc, "a"), &n) && n == 12);
     assert_false(json_int(json_get(doc, "b"), &n));
     assert_false(json_int(json_get(doc, "c"), &n));
@@ -58,7 +60,8 @@ static void what_is_written_reads_back(void **state)
     json_out_text(&out, NULL, NULL);
     json_out_end_array(&out);
     json_out_end_object(&out);
-    assert_string_equal(text.at, "{\"quote\\\"d\":\"a\\\"b\\\\c\\u000a\\u0001 \xc3\xa9 \xf0\x9f\x92\xa1 \xef\xbf\xbd>\",\"n\":-5,\"list\":[true,null]}");
+    assert_string_equal(text.at, "{\"quote\\\"d\":\"a\\\"b\\\\c\\u000a\\u0001 \xc3\xa9 \xf0\x9f\x92\xa1 "
+                                 "\xef\xbf\xbd>\",\"n\":-5,\"list\":[true,null]}");
     assert_int_equal(json_parse(buf_bytes(&text), &doc, NULL), ERR_NONE);
     json_free(doc);
     buf_deinit(&text);
@@ -84,7 +87,8 @@ static void ascii_json_has_no_letter_that_divides_the_alphabets(void **state)
 
 static void base64_vectors_of_rfc_4648(void **state)
 {
-    static const char *const rows[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const rows[][2] = {{"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
+                                          {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"foobar", "Zm9vYmFy"}};
     static const char *const bad[] = {"A", "A===", "AA=A", "A-AA", "AA=", "AAAA="};
     char text[32];
     uint8_t back[32];
@@ -118,7 +122,8 @@ static void crc_is_the_roms(void **state)
 {
     static const struct {
         uint32_t seq, crc;
-    } rows[] = {{0, 0xffffffff}, {1, 0x4743989a}, {2, 0x55f63774}, {3, 0xed4a5011}, {10, 0x90421f9b}, {100, 0x4bbb9fab}, {0xfffffffe, 0x99f8b879}};
+    } rows[] = {{0, 0xffffffff},  {1, 0x4743989a},   {2, 0x55f63774},         {3, 0xed4a5011},
+                {10, 0x90421f9b}, {100, 0x4bbb9fab}, {0xfffffffe, 0x99f8b879}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint8_t raw[4];
@@ -132,10 +137,14 @@ static void crc_is_the_roms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_is_refused_with_a_place), cmocka_unit_test(json_depth_is_bounded),
-        cmocka_unit_test(json_numbers_are_whole_or_nothing), cmocka_unit_test(what_is_written_reads_back),
-        cmocka_unit_test(ascii_json_has_no_letter_that_divides_the_alphabets), cmocka_unit_test(base64_vectors_of_rfc_4648),
-        cmocka_unit_test(hex_takes_whole_digits_only), cmocka_unit_test(crc_is_the_roms),
+        cmocka_unit_test(json_is_refused_with_a_place),
+        cmocka_unit_test(json_depth_is_bounded),
+        cmocka_unit_test(json_numbers_are_whole_or_nothing),
+        cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(ascii_json_has_no_letter_that_divides_the_alphabets),
+        cmocka_unit_test(base64_vectors_of_rfc_4648),
+        cmocka_unit_test(hex_takes_whole_digits_only),
+        cmocka_unit_test(crc_is_the_roms),
     };
     return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
 }

@@ -59,7 +59,8 @@ static void a_cut_stops_everything_after_it(void **state)
 /* The generator's own answers: offsets and the MD5 record. */
 static void csv_becomes_the_known_table(void **state)
 {
-    static const char csv[] = "nvs,data,nvs,,0x6000\notadata,data,ota,,0x2000\r\n# a comment\n\nota_0,app,ota_0,,1M\nota_1,app,ota_1,,1M\n";
+    static const char csv[] =
+        "nvs,data,nvs,,0x6000\notadata,data,ota,,0x2000\r\n# a comment\n\nota_0,app,ota_0,,1M\nota_1,app,ota_1,,1M\n";
     struct partition_table t, back;
     uint8_t raw[PARTITION_TABLE_BYTES], md5[16];
     (void)state;
@@ -79,7 +80,8 @@ static void csv_becomes_the_known_table(void **state)
 
 static void the_stock_table_has_its_digest(void **state)
 {
-    static const char csv[] = "nvs, data, nvs, 0x9000, 24K\nphy_init, data, phy, 0xf000, 4K\nfactory, app, factory, 0x10000, 1M\n";
+    static const char csv[] =
+        "nvs, data, nvs, 0x9000, 24K\nphy_init, data, phy, 0xf000, 4K\nfactory, app, factory, 0x10000, 1M\n";
     struct partition_table t;
     uint8_t raw[PARTITION_TABLE_BYTES], sha[SHA256_LEN];
     char text[65];
@@ -94,10 +96,22 @@ static void the_stock_table_has_its_digest(void **state)
 static void wrong_tables_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", "# nothing\n", "a,app,,,1M\n", "a,what,ota_0,,1M\n", "a,app,ota_16,,1M\n", "a,app,ota_0,0x1234,1M\n",
-        "a,app,ota_0,,\n", "a,app,ota_0,,1000\n", "a,data,nvs,,0x6000\na,data,phy,,0x1000\n", "a,data,nvs,,0x1000\n",
-        "a,data,ota,,0x1000\n", "a,data,nvs,0x5000,0x6000\n", "a,data,nvs,0x9000,0x6000\nb,data,phy,0xa000,0x1000\n",
-        "a,data,nvs,,0x6000,secret\n", "a,data,nvs,010,0x6000\n", "a,data,ota,,0x2000\nb,data,ota,,0x2000\n",
+        "",
+        "# nothing\n",
+        "a,app,,,1M\n",
+        "a,what,ota_0,,1M\n",
+        "a,app,ota_16,,1M\n",
+        "a,app,ota_0,0x1234,1M\n",
+        "a,app,ota_0,,\n",
+        "a,app,ota_0,,1000\n",
+        "a,data,nvs,,0x6000\na,data,phy,,0x1000\n",
+        "a,data,nvs,,0x1000\n",
+        "a,data,ota,,0x1000\n",
+        "a,data,nvs,0x5000,0x6000\n",
+        "a,data,nvs,0x9000,0x6000\nb,data,phy,0xa000,0x1000\n",
+        "a,data,nvs,,0x6000,secret\n",
+        "a,data,nvs,010,0x6000\n",
+        "a,data,ota,,0x2000\nb,data,ota,,0x2000\n",
     };
     struct partition_table t;
     struct why why;
@@ -117,7 +131,8 @@ static void a_damaged_table_is_refused(void **state)
     partition_table_write(&t, raw);
     for (int i = 0; i < 96; i++) {
         raw[i] ^= 4;
-        assert_int_equal(partition_table_read(&t, bytes_of(raw, sizeof raw), 0, NULL), i >= 66 && i < 80 ? ERR_NONE : ERR_FORMAT);
+        assert_int_equal(partition_table_read(&t, bytes_of(raw, sizeof raw), 0, NULL),
+                         i >= 66 && i < 80 ? ERR_NONE : ERR_FORMAT);
         raw[i] ^= 4;
     }
     assert_int_equal(partition_table_read(&t, bytes_of(raw, sizeof raw), 0x100000, NULL), ERR_FORMAT);
@@ -148,9 +163,13 @@ static void golden_tables_are_made_byte_for_byte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nor_rules_hold), cmocka_unit_test(a_stretch_is_never_left), cmocka_unit_test(a_cut_stops_everything_after_it),
-        cmocka_unit_test(csv_becomes_the_known_table), cmocka_unit_test(the_stock_table_has_its_digest),
-        cmocka_unit_test(wrong_tables_are_refused), cmocka_unit_test(a_damaged_table_is_refused),
+        cmocka_unit_test(nor_rules_hold),
+        cmocka_unit_test(a_stretch_is_never_left),
+        cmocka_unit_test(a_cut_stops_everything_after_it),
+        cmocka_unit_test(csv_becomes_the_known_table),
+        cmocka_unit_test(the_stock_table_has_its_digest),
+        cmocka_unit_test(wrong_tables_are_refused),
+        cmocka_unit_test(a_damaged_table_is_refused),
         cmocka_unit_test(golden_tables_are_made_byte_for_byte),
     };
     return cmocka_run_group_tests_name("flash", tests, NULL, NULL);

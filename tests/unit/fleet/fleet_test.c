@@ -191,7 +191,8 @@ static void old_and_double_reports_change_nothing(void **state)
     rig_node(r, "n1", "1.0");
     struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, true, "n1");
     rig_report(r, "n1", job.id, REPORT_SUCCESS, "OTA Upgrade finished and verified successfully");
-    static const enum report_status late[] = {REPORT_IN_PROGRESS, REPORT_DELAYED, REPORT_FAILED, REPORT_SUCCESS, REPORT_REJECTED, REPORT_INVALID};
+    static const enum report_status late[] = {REPORT_IN_PROGRESS, REPORT_DELAYED,  REPORT_FAILED,
+                                              REPORT_SUCCESS,     REPORT_REJECTED, REPORT_INVALID};
     for (int i = 0; i < 6; i++) {
         assert_int_equal(rig_report(r, "n1", job.id, late[i], "late"), ERR_NONE);
         assert_int_equal(rig_execution(r, job.id, "n1").state, EX_SUCCESS);
@@ -224,7 +225,8 @@ static void a_push_to_many_goes_in_batches(void **state)
         rig_node(r, id, "1.0");
     }
     struct image image = rig_image(r, "two", "2.0");
-    struct job_order o = {.name = "job", .image_id = image.id, .owner = "t", .is_force_push = true, .is_for_everyone = true};
+    struct job_order o = {
+        .name = "job", .image_id = image.id, .owner = "t", .is_force_push = true, .is_for_everyone = true};
     struct job job;
     time_ms next = 0;
     assert_int_equal(fleet_job_start(&r->fleet, &o, r->now, &job, NULL), ERR_NONE);
@@ -315,14 +317,23 @@ static void events_tell_what_happened_and_where_a_gap_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_RIG(a_forced_job_goes_to_its_end), WITH_RIG(a_job_without_push_waits_for_the_fetch),
-        WITH_RIG(an_offer_is_not_repeated_on_a_connection), WITH_RIG(a_node_killed_while_downloading_gets_the_job_again),
-        WITH_RIG(a_lost_success_is_found_by_the_next_fetch), WITH_RIG(a_lost_success_is_found_by_config_and_time),
-        WITH_RIG(a_rollback_is_told_from_a_refusal), WITH_RIG(a_lost_rollback_is_found_by_the_old_version),
-        WITH_RIG(success_before_the_reboot_is_provisional), WITH_RIG(failures_are_bounded),
-        WITH_RIG(what_cannot_change_ends_at_once), WITH_RIG(old_and_double_reports_change_nothing),
-        WITH_RIG(strangers_are_refused), WITH_RIG(a_push_to_many_goes_in_batches), WITH_RIG(one_job_at_a_time_by_priority),
-        WITH_RIG(cancelled_jobs_are_offered_to_nobody), WITH_RIG(orders_are_checked),
+        WITH_RIG(a_forced_job_goes_to_its_end),
+        WITH_RIG(a_job_without_push_waits_for_the_fetch),
+        WITH_RIG(an_offer_is_not_repeated_on_a_connection),
+        WITH_RIG(a_node_killed_while_downloading_gets_the_job_again),
+        WITH_RIG(a_lost_success_is_found_by_the_next_fetch),
+        WITH_RIG(a_lost_success_is_found_by_config_and_time),
+        WITH_RIG(a_rollback_is_told_from_a_refusal),
+        WITH_RIG(a_lost_rollback_is_found_by_the_old_version),
+        WITH_RIG(success_before_the_reboot_is_provisional),
+        WITH_RIG(failures_are_bounded),
+        WITH_RIG(what_cannot_change_ends_at_once),
+        WITH_RIG(old_and_double_reports_change_nothing),
+        WITH_RIG(strangers_are_refused),
+        WITH_RIG(a_push_to_many_goes_in_batches),
+        WITH_RIG(one_job_at_a_time_by_priority),
+        WITH_RIG(cancelled_jobs_are_offered_to_nobody),
+        WITH_RIG(orders_are_checked),
         WITH_RIG(events_tell_what_happened_and_where_a_gap_is),
     };
     return cmocka_run_group_tests_name("fleet", tests, NULL, NULL);

@@ -19,7 +19,9 @@ struct rig {
 static inline void rig_config(struct rig *r, const char *node, const char *version)
 {
     char text[300];
-    snprintf(text, sizeof text, "{\"node_id\":\"%s\",\"info\":{\"fw_version\":\"%s\",\"platform\":\"linux\",\"project_name\":\"blinky\"}}", node, version);
+    snprintf(text, sizeof text,
+             "{\"node_id\":\"%s\",\"info\":{\"fw_version\":\"%s\",\"platform\":\"linux\",\"project_name\":\"blinky\"}}",
+             node, version);
     assert_int_equal(fleet_on_config(&r->fleet, node, bytes_of_text(text), r->now, NULL), ERR_NONE);
 }
 
@@ -30,7 +32,8 @@ static inline enum err rig_fetch(struct rig *r, const char *node, const char *ve
     return fleet_on_fetch(&r->fleet, node, &m, r->now, NULL);
 }
 
-static inline enum err rig_report(struct rig *r, const char *node, const char *job, enum report_status status, const char *info)
+static inline enum err rig_report(struct rig *r, const char *node, const char *job, enum report_status status,
+                                  const char *info)
 {
     struct status_report s = {.status = status, .ts = r->now / 1000};
     text_copy(s.job_id, sizeof s.job_id, job);
@@ -47,7 +50,8 @@ static inline void rig_node(struct rig *r, const char *id, const char *version)
 
 static inline struct image rig_image(struct rig *r, const char *name, const char *version)
 {
-    struct image_facts facts = {.kind = IMAGE_APP, .chip = chip_find(CHIP_LINUX), .has_app_desc = true, .file_len = 1000};
+    struct image_facts facts = {
+        .kind = IMAGE_APP, .chip = chip_find(CHIP_LINUX), .has_app_desc = true, .file_len = 1000};
     struct image image;
     text_copy(facts.app.version, sizeof facts.app.version, version);
     text_copy(facts.app.project_name, sizeof facts.app.project_name, "blinky");
@@ -59,7 +63,11 @@ static inline struct image rig_image(struct rig *r, const char *name, const char
 
 static inline struct job rig_job(struct rig *r, const char *name, const char *image_id, bool is_push, const char *node)
 {
-    struct job_order o = {.name = name, .image_id = image_id, .owner = "tester", .is_force_push = is_push, .is_for_everyone = node == NULL};
+    struct job_order o = {.name = name,
+                          .image_id = image_id,
+                          .owner = "tester",
+                          .is_force_push = is_push,
+                          .is_for_everyone = node == NULL};
     struct job job;
     struct why why = {{0}};
     time_ms next;

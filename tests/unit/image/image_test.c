@@ -10,7 +10,10 @@ static struct buf packed(void)
     uint8_t elf[ELF_LEN];
     for (size_t i = 0; i < sizeof elf; i++)
         elf[i] = (uint8_t)(i * 7 + i / 256);
-    memcpy(elf, "\x7f" "ELF", 4);
+    memcpy(elf,
+           "\x7f"
+           "ELF",
+           4);
     struct pack_options o = {"blinky", "1.2.3", "Nov 21 2026", "01:02:03", 9, CHIP_LINUX};
     assert_int_equal(image_pack(&image, bytes_of(elf, sizeof elf), &o, NULL), ERR_NONE);
     return image;
@@ -38,7 +41,8 @@ static void a_packed_program_reads_back(void **state)
 static void names_that_do_not_fit_are_refused(void **state)
 {
     struct buf to = {0};
-    uint8_t elf[64] = "\x7f" "ELF";
+    uint8_t elf[64] = "\x7f"
+                      "ELF";
     struct pack_options o = {"a name of more than thirty-one characters", "1", "", "", 0, CHIP_LINUX};
     (void)state;
     assert_int_equal(image_pack(&to, bytes_of(elf, sizeof elf), &o, NULL), ERR_USAGE);
@@ -95,7 +99,8 @@ static void every_flipped_bit_is_noticed(void **state)
         image.at[bit / 8] ^= (char)(1 << bit % 8);
         /* Bit 0 of byte 23 says that no SHA-256 follows: then it is other data behind a shorter image, which passes. */
         bool is_digest_disowned = bit == 23 * 8;
-        if (image_read(buf_bytes(&image), &f, NULL) == ERR_NONE && !(is_digest_disowned && f.trailing == TRAILING_OTHER))
+        if (image_read(buf_bytes(&image), &f, NULL) == ERR_NONE &&
+            !(is_digest_disowned && f.trailing == TRAILING_OTHER))
             fail_msg("bit %zu of byte %zu was flipped and not noticed", bit % 8, bit / 8);
         image.at[bit / 8] ^= (char)(1 << bit % 8);
     }
@@ -219,11 +224,16 @@ static void random_bytes_are_refused_quietly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_packed_program_reads_back), cmocka_unit_test(names_that_do_not_fit_are_refused),
-        cmocka_unit_test(the_verdict_does_not_depend_on_chunks), cmocka_unit_test(every_flipped_bit_is_noticed),
-        cmocka_unit_test(every_truncation_is_noticed), cmocka_unit_test(what_follows_is_told_apart),
-        cmocka_unit_test(a_merged_dump_is_no_update), cmocka_unit_test(golden_files_have_their_verdicts),
-        cmocka_unit_test(signed_files_show_their_signature), cmocka_unit_test(random_bytes_are_refused_quietly),
+        cmocka_unit_test(a_packed_program_reads_back),
+        cmocka_unit_test(names_that_do_not_fit_are_refused),
+        cmocka_unit_test(the_verdict_does_not_depend_on_chunks),
+        cmocka_unit_test(every_flipped_bit_is_noticed),
+        cmocka_unit_test(every_truncation_is_noticed),
+        cmocka_unit_test(what_follows_is_told_apart),
+        cmocka_unit_test(a_merged_dump_is_no_update),
+        cmocka_unit_test(golden_files_have_their_verdicts),
+        cmocka_unit_test(signed_files_show_their_signature),
+        cmocka_unit_test(random_bytes_are_refused_quietly),
     };
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }

@@ -184,9 +184,12 @@ int main(void)
 {
 #define WITH_KEYS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_KEYS(certificates_chain_and_name_the_server), WITH_KEYS(nodes_are_called_by_their_certificate),
-        WITH_KEYS(keys_stay_and_a_new_name_makes_a_new_server_certificate), WITH_KEYS(a_lost_authority_is_not_replaced_silently),
-        WITH_KEYS(tokens_open_until_they_expire), WITH_KEYS(urls_are_for_one_method_path_and_time),
+        WITH_KEYS(certificates_chain_and_name_the_server),
+        WITH_KEYS(nodes_are_called_by_their_certificate),
+        WITH_KEYS(keys_stay_and_a_new_name_makes_a_new_server_certificate),
+        WITH_KEYS(a_lost_authority_is_not_replaced_silently),
+        WITH_KEYS(tokens_open_until_they_expire),
+        WITH_KEYS(urls_are_for_one_method_path_and_time),
     };
     return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
 }

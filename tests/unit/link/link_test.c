@@ -58,7 +58,8 @@ static void an_update_by_messages_alone(void **state)
     assert_int_equal(b.taken, 1); /* it is in flight */
     link_acknowledged(&l, 1);
     assert_int_equal(rig_outbox(r), 0);
-    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\",\"status\":\"success\",\"additional_info\":\"ok\",\"ts\":1760000000}", job.id);
+    snprintf(text, sizeof text,
+             "{\"ota_job_id\":\"%s\",\"status\":\"success\",\"additional_info\":\"ok\",\"ts\":1760000000}", job.id);
     receive(&l, r, "node/n1/otastatus", text);
     assert_int_equal(rig_execution(r, job.id, "n1").state, EX_SUCCESS);
 }
@@ -107,9 +108,25 @@ static void more_than_fits_in_flight_waits(void **state)
 
 static void malformed_messages_change_nothing(void **state)
 {
-    static const char *const topics[] = {"node/n1/config", "node/n1/otafetch", "node/n1/otastatus", "node/n1/params/local", "node/n1/nothing",
-                                         "node/stranger/otafetch", "pluvio/presence/n1", "pluvio/presence/n1/what", "pluvio/presence/stranger/otaurl", "x", ""};
-    static const char *const payloads[] = {"", "{", "null", "[]", "{\"node_id\":\"n2\"}", "{\"ota_job_id\":\"x\",\"status\":\"success\"}", "\xff\xfe", "{\"info\":7}",
+    static const char *const topics[] = {"node/n1/config",
+                                         "node/n1/otafetch",
+                                         "node/n1/otastatus",
+                                         "node/n1/params/local",
+                                         "node/n1/nothing",
+                                         "node/stranger/otafetch",
+                                         "pluvio/presence/n1",
+                                         "pluvio/presence/n1/what",
+                                         "pluvio/presence/stranger/otaurl",
+                                         "x",
+                                         ""};
+    static const char *const payloads[] = {"",
+                                           "{",
+                                           "null",
+                                           "[]",
+                                           "{\"node_id\":\"n2\"}",
+                                           "{\"ota_job_id\":\"x\",\"status\":\"success\"}",
+                                           "\xff\xfe",
+                                           "{\"info\":7}",
                                            "{\"ota_job_id\":{},\"status\":[]}"};
     struct rig *r = *state;
     struct test_bus b = new_bus();
@@ -152,8 +169,9 @@ static void presence_follows_the_notices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_RIG(an_update_by_messages_alone), WITH_RIG(what_was_not_acknowledged_goes_again), WITH_RIG(more_than_fits_in_flight_waits),
-        WITH_RIG(malformed_messages_change_nothing), WITH_RIG(presence_follows_the_notices),
+        WITH_RIG(an_update_by_messages_alone),    WITH_RIG(what_was_not_acknowledged_goes_again),
+        WITH_RIG(more_than_fits_in_flight_waits), WITH_RIG(malformed_messages_change_nothing),
+        WITH_RIG(presence_follows_the_notices),
     };
     return cmocka_run_group_tests_name("link", tests, NULL, NULL);
 }

@@ -53,7 +53,8 @@ static void values_survive_a_mount(void **state)
         blob[i] = (uint8_t)(i * 3);
     assert_int_equal(write_text(&r->nvs, "name", "blinky"), ERR_NONE);
     assert_int_equal(nvs_part_write(&r->nvs, "other", "count", NVS_U8, bytes_of(&byte, 1), NULL), ERR_NONE);
-    assert_int_equal(nvs_part_write(&r->nvs, "other", "big", NVS_BLOB_DATA, bytes_of(blob, sizeof blob), NULL), ERR_NONE);
+    assert_int_equal(nvs_part_write(&r->nvs, "other", "big", NVS_BLOB_DATA, bytes_of(blob, sizeof blob), NULL),
+                     ERR_NONE);
     mount(r);
     assert_text(&r->nvs, "name", "blinky");
     byte = 0;
@@ -75,7 +76,8 @@ static void questions_have_clear_answers(void **state)
     assert_int_equal(nvs_part_read(&r->nvs, "space", "name", NVS_U8, got, sizeof got, &len, NULL), ERR_TYPE);
     assert_int_equal(nvs_part_read(&r->nvs, "space", "name", NVS_TEXT, got, sizeof got, &len, NULL), ERR_TOO_BIG);
     assert_int_equal(len, 7);
-    assert_int_equal(nvs_part_write(&r->nvs, "space", "a key that is too long", NVS_TEXT, bytes_of("x", 2), NULL), ERR_USAGE);
+    assert_int_equal(nvs_part_write(&r->nvs, "space", "a key that is too long", NVS_TEXT, bytes_of("x", 2), NULL),
+                     ERR_USAGE);
     assert_int_equal(nvs_part_write(&r->nvs, "a namespace too long", "k", NVS_TEXT, bytes_of("x", 2), NULL), ERR_USAGE);
     assert_int_equal(nvs_part_erase(&r->nvs, "space", "name", NULL), ERR_NONE);
     assert_int_equal(nvs_part_read(&r->nvs, "space", "name", NVS_TEXT, NULL, 0, &len, NULL), ERR_NOT_FOUND);
@@ -169,7 +171,8 @@ static void cut_everywhere(struct rig *r, enum nvs_part_type type, const char *o
             bool is_old = strcmp(got, old) == 0, is_new = strcmp(got, new) == 0;
             if (!(is_old || is_new) || (err == ERR_NONE && !is_new))
                 fail_msg("cut %ld (torn %d) after %d rounds left \"%s\"", ops, torn, rounds, got);
-            assert_int_equal(nvs_part_write(&r->nvs, "space", "k", type, bytes_of(new, strlen(new) + 1), NULL), ERR_NONE);
+            assert_int_equal(nvs_part_write(&r->nvs, "space", "k", type, bytes_of(new, strlen(new) + 1), NULL),
+                             ERR_NONE);
             if (err == ERR_NONE)
                 break;
         }
@@ -184,10 +187,12 @@ static void a_cut_leaves_the_old_value_or_the_new(void **state)
     for (size_t i = 0; i < sizeof rounds / sizeof rounds[0]; i++) {
         memset(r->bytes, 0xff, SIZE);
         mount(r);
-        cut_everywhere(r, NVS_TEXT, "the old value of this key", "the new one, which is longer than the old one was", rounds[i]);
+        cut_everywhere(r, NVS_TEXT, "the old value of this key", "the new one, which is longer than the old one was",
+                       rounds[i]);
         memset(r->bytes, 0xff, SIZE);
         mount(r);
-        cut_everywhere(r, NVS_BLOB_DATA, "the old value of this key", "the new one, which is longer than the old one was", rounds[i]);
+        cut_everywhere(r, NVS_BLOB_DATA, "the old value of this key",
+                       "the new one, which is longer than the old one was", rounds[i]);
     }
 }
 
@@ -227,12 +232,14 @@ static void a_factory_partition_is_the_generators(void **state)
         char path[64];
         snprintf(path, sizeof path, "nvs/%s", files[i]);
         struct buf value = fixture(path);
-        assert_int_equal(nvs_part_write(&nvs, "rmaker_creds", keys[i], NVS_BLOB_DATA, buf_bytes(&value), NULL), ERR_NONE);
+        assert_int_equal(nvs_part_write(&nvs, "rmaker_creds", keys[i], NVS_BLOB_DATA, buf_bytes(&value), NULL),
+                         ERR_NONE);
         buf_deinit(&value);
     }
     for (int i = 0; i < 64; i++)
         random[i] = (uint8_t)i;
-    assert_int_equal(nvs_part_write(&nvs, "rmaker_creds", "random", NVS_BLOB_DATA, bytes_of(random, 64), NULL), ERR_NONE);
+    assert_int_equal(nvs_part_write(&nvs, "rmaker_creds", "random", NVS_BLOB_DATA, bytes_of(random, 64), NULL),
+                     ERR_NONE);
     assert_memory_equal(bytes, golden.at, sizeof bytes);
     buf_deinit(&golden);
 }
@@ -241,9 +248,14 @@ int main(void)
 {
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_RIG(values_survive_a_mount), WITH_RIG(questions_have_clear_answers), WITH_RIG(a_new_type_replaces_the_old),
-        WITH_RIG(rewriting_goes_on_for_ever), WITH_RIG(an_unchanged_value_is_not_written), WITH_RIG(full_is_said_and_loses_nothing),
-        WITH_RIG(a_cut_leaves_the_old_value_or_the_new), WITH_RIG(random_flash_mounts_or_is_refused),
+        WITH_RIG(values_survive_a_mount),
+        WITH_RIG(questions_have_clear_answers),
+        WITH_RIG(a_new_type_replaces_the_old),
+        WITH_RIG(rewriting_goes_on_for_ever),
+        WITH_RIG(an_unchanged_value_is_not_written),
+        WITH_RIG(full_is_said_and_loses_nothing),
+        WITH_RIG(a_cut_leaves_the_old_value_or_the_new),
+        WITH_RIG(random_flash_mounts_or_is_refused),
         WITH_RIG(a_factory_partition_is_the_generators),
     };
     return cmocka_run_group_tests_name("nvs", tests, NULL, NULL);

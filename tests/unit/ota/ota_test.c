@@ -180,7 +180,8 @@ static void windows_open_and_shut(void **state)
 
 static void headers_are_compared(void **state)
 {
-    struct app_desc running = {.project_name = "p", .version = "1"}, offered = {.project_name = "p", .version = "2", .secure_version = 1};
+    struct app_desc running = {.project_name = "p", .version = "1"},
+                    offered = {.project_name = "p", .version = "2", .secure_version = 1};
     struct ota_header_options o = {.secure_version = 1};
     (void)state;
     assert_null(ota_check_header(&running, &offered, &o));
@@ -197,10 +198,14 @@ static void headers_are_compared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_update_says_what_rainmaker_says), cmocka_unit_test(three_failures_then_a_fetch),
-        cmocka_unit_test(a_rollback_is_told_by_the_old_image), cmocka_unit_test(a_busy_node_answers),
-        cmocka_unit_test(rejected_and_gated_jobs_end), cmocka_unit_test(every_other_pair_changes_nothing),
-        cmocka_unit_test(windows_open_and_shut), cmocka_unit_test(headers_are_compared),
+        cmocka_unit_test(a_good_update_says_what_rainmaker_says),
+        cmocka_unit_test(three_failures_then_a_fetch),
+        cmocka_unit_test(a_rollback_is_told_by_the_old_image),
+        cmocka_unit_test(a_busy_node_answers),
+        cmocka_unit_test(rejected_and_gated_jobs_end),
+        cmocka_unit_test(every_other_pair_changes_nothing),
+        cmocka_unit_test(windows_open_and_shut),
+        cmocka_unit_test(headers_are_compared),
     };
     return cmocka_run_group_tests_name("ota", tests, NULL, NULL);
 }

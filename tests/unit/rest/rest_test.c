@@ -52,7 +52,8 @@ static int set_up(void **state)
     assert_int_equal(keys_open(&b->keys, path, NULL, 0, &b->entropy.entropy, b->r->now, NULL), ERR_NONE);
     snprintf(path, sizeof path, "%s/images", b->folder);
     assert_int_equal(blob_folder_open(&b->blob, path, NULL), ERR_NONE);
-    b->rest = (struct rest){&b->r->fleet, &b->blob.port, &b->keys, &b->entropy.entropy, NULL, "https://h:8443", "h", "test", none};
+    b->rest = (struct rest){&b->r->fleet, &b->blob.port, &b->keys, &b->entropy.entropy, NULL, "https://h:8443",
+                            "h",          "test",        none};
     assert_int_equal(rest_first_user(&b->rest, "admin@h", "Secret-123", b->r->now, &is_made, NULL), ERR_NONE);
     assert_true(is_made);
     *state = b;
@@ -92,7 +93,8 @@ static int ask(struct bench *b, struct fake *f, char *body, size_t size)
     return status;
 }
 
-static int call(struct bench *b, const char *method, const char *path, const char *const *query, const char *json, char *body, size_t size)
+static int call(struct bench *b, const char *method, const char *path, const char *const *query, const char *json,
+                char *body, size_t size)
 {
     struct fake f = {.q = {.method = method, .path = path, .listener = REST_PUBLIC}};
     for (int i = 0; query != NULL && query[i] != NULL; i++)
@@ -103,7 +105,11 @@ static int call(struct bench *b, const char *method, const char *path, const cha
 }
 
 #define CALL(...) call(b, __VA_ARGS__, body, sizeof body)
-#define QUERY(...) (const char *const[]){__VA_ARGS__, NULL}
+#define QUERY(...)                                                                                                     \
+    (const char *const[])                                                                                              \
+    {                                                                                                                  \
+        __VA_ARGS__, NULL                                                                                              \
+    }
 
 static void take_member(const char *body, const char *key, char *to, size_t size)
 {
@@ -152,8 +158,18 @@ static void clients_find_the_front_door(void **state)
 
 static void every_route_survives_bad_bodies_and_bad_questions(void **state)
 {
-    static const char *const bodies[] = {"", "{", "null", "[]", "7", "\"x\"", "{}", "{\"ota_job_id\":7}", "{\"ota_job_name\":{},\"nodes\":7}", "{\"nodes\":[1,2]}",
-                                         "{\"image_name\":\"x\",\"base64_fwimage\":\"!\"}", "\xff\xff"};
+    static const char *const bodies[] = {"",
+                                         "{",
+                                         "null",
+                                         "[]",
+                                         "7",
+                                         "\"x\"",
+                                         "{}",
+                                         "{\"ota_job_id\":7}",
+                                         "{\"ota_job_name\":{},\"nodes\":7}",
+                                         "{\"nodes\":[1,2]}",
+                                         "{\"image_name\":\"x\",\"base64_fwimage\":\"!\"}",
+                                         "\xff\xff"};
     struct bench *b = *state;
     char body[8192], path[100];
     size_t count;
@@ -162,9 +178,13 @@ static void every_route_survives_bad_bodies_and_bad_questions(void **state)
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < sizeof bodies / sizeof bodies[0]; k++) {
             snprintf(path, sizeof path, "%s", routes[i].path);
-            struct fake f = {.q = {.method = routes[i].method, .path = path, .listener = routes[i].auth == REST_NODE_CERT ? REST_NODES : REST_PUBLIC,
-                                   .node_id = "stranger", .body = bytes_of_text(bodies[k])},
-                             .query = {"ota_job_id", "none", "node_id", "none", "num_records", "x", "ota_image_id", "none"}};
+            struct fake f = {
+                .q = {.method = routes[i].method,
+                      .path = path,
+                      .listener = routes[i].auth == REST_NODE_CERT ? REST_NODES : REST_PUBLIC,
+                      .node_id = "stranger",
+                      .body = bytes_of_text(bodies[k])},
+                .query = {"ota_job_id", "none", "node_id", "none", "num_records", "x", "ota_image_id", "none"}};
             int status = ask(b, &f, body, sizeof body);
             assert_in_range(status, 200, 499);
             if (status != 200 && status != 401) {
@@ -190,7 +210,10 @@ static void every_route_asks_who_it_is(void **state)
         static const int expected[] = {[REST_TOKEN] = 401, [REST_SIGNED_URL] = 403, [REST_NODE_CERT] = 401};
         if (routes[i].auth == REST_OPEN)
             continue;
-        struct fake f = {.q = {.method = routes[i].method, .path = routes[i].path, .listener = routes[i].auth == REST_NODE_CERT ? REST_NODES : REST_PUBLIC}, .token = "no.token.here"};
+        struct fake f = {.q = {.method = routes[i].method,
+                               .path = routes[i].path,
+                               .listener = routes[i].auth == REST_NODE_CERT ? REST_NODES : REST_PUBLIC},
+                         .token = "no.token.here"};
         assert_int_equal(ask(b, &f, body, sizeof body), expected[routes[i].auth]);
         f.q.listener = routes[i].auth == REST_NODE_CERT ? REST_PUBLIC : REST_NODES; /* nor by the wrong door */
         assert_int_equal(ask(b, &f, body, sizeof body), 404);
@@ -202,7 +225,8 @@ static void every_route_asks_who_it_is(void **state)
 static char *image_body(const char *name, const char *version, bool is_broken)
 {
     struct buf image = {0}, text = {0};
-    uint8_t elf[200] = "\x7f" "ELF";
+    uint8_t elf[200] = "\x7f"
+                       "ELF";
     struct pack_options o = {"blinky", version, "", "", 0, CHIP_LINUX};
     assert_int_equal(image_pack(&image, bytes_of(elf, sizeof elf), &o, NULL), ERR_NONE);
     if (is_broken)
@@ -233,12 +257,14 @@ static void an_image_and_a_job_have_rainmakers_shape(void **state)
     assert_int_equal(CALL("GET", "/v1/admin/otaimage", QUERY("ota_image_id", "none"), NULL), 400);
     assert_non_null(strstr(body, "104015"));
     rig_node(b->r, "n1", "1.0");
-    snprintf(text, sizeof text, "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"],\"metadata\":{\"k\":[1]}}", image);
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"],\"metadata\":{\"k\":[1]}}", image);
     assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("force_push", "true"), text), 200);
     take_member(body, "ota_job_id", job, sizeof job);
     assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 400);
     assert_non_null(strstr(body, "105005"));
-    assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("user_approval", "true"), text), 400); /* not silently ignored */
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("user_approval", "true"), text),
+                     400); /* not silently ignored */
     assert_int_equal(CALL("GET", "/v1/admin/otajob", QUERY("ota_job_id", job), NULL), 200);
     assert_non_null(strstr(body, "\"status\":\"active\""));
     assert_non_null(strstr(body, "\"metadata\":{\"k\":[1]}"));
@@ -251,7 +277,8 @@ static void an_image_and_a_job_have_rainmakers_shape(void **state)
     assert_non_null(strstr(body, "\"ts_source\":\"NODE\""));
     assert_non_null(strstr(body, "\"percent\":40"));
     assert_int_equal(CALL("GET", "/v1/admin/otajob/status/summary", QUERY("ota_job_id", job), NULL), 200);
-    assert_string_equal(body, "{\"triggered\":0,\"started\":0,\"in_progress\":1,\"rejected\":0,\"delayed\":0,\"success\":0,\"failed\":0,\"total\":1}");
+    assert_string_equal(body, "{\"triggered\":0,\"started\":0,\"in_progress\":1,\"rejected\":0,\"delayed\":0,"
+                              "\"success\":0,\"failed\":0,\"total\":1}");
     snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\"}", job);
     assert_int_equal(CALL("PUT", "/v1/admin/otajob", NULL, text), 200);
     assert_non_null(strstr(body, "\"status\":\"cancelled\""));
@@ -265,9 +292,10 @@ static void a_download_obeys_its_range(void **state)
         const char *range;
         int status;
         int64_t at, len;
-    } rows[] = {{NULL, 200, 0, 1000}, {"bytes=0-", 206, 0, 1000}, {"bytes=10-19", 206, 10, 10}, {"bytes=-10", 206, 990, 10}, {"bytes=999-2000", 206, 999, 1},
-                {"bytes=1000-", 416, 0, 0}, {"bytes=20-10", 200, 0, 1000}, {"bytes=1-2,4-5", 200, 0, 1000}, {"bits=1-2", 200, 0, 1000}, {"bytes=-0", 416, 0, 0},
-                {"bytes=-5000", 206, 0, 1000}};
+    } rows[] = {{NULL, 200, 0, 1000},          {"bytes=0-", 206, 0, 1000},      {"bytes=10-19", 206, 10, 10},
+                {"bytes=-10", 206, 990, 10},   {"bytes=999-2000", 206, 999, 1}, {"bytes=1000-", 416, 0, 0},
+                {"bytes=20-10", 200, 0, 1000}, {"bytes=1-2,4-5", 200, 0, 1000}, {"bits=1-2", 200, 0, 1000},
+                {"bytes=-0", 416, 0, 0},       {"bytes=-5000", 206, 0, 1000}};
     struct bench *b = *state;
     struct image image = rig_image(b->r, "fw", "2.0");
     char path[100], file[200], url[400];
@@ -283,8 +311,14 @@ static void a_download_obeys_its_range(void **state)
     snprintf(path, sizeof path, "/v1/files/%s", image.id);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rest_response p;
-        struct fake f = {.q = {.method = "GET", .path = path, .listener = REST_PUBLIC, .query = get_query, .header = get_header, .now = b->r->now},
-                         .query = {"e", e, "s", s}, .range = rows[i].range};
+        struct fake f = {.q = {.method = "GET",
+                               .path = path,
+                               .listener = REST_PUBLIC,
+                               .query = get_query,
+                               .header = get_header,
+                               .now = b->r->now},
+                         .query = {"e", e, "s", s},
+                         .range = rows[i].range};
         const struct rest_route *route = rest_find(&b->rest, &f.q, &p);
         assert_non_null(route);
         rest_handle(&b->rest, route, &f.q, &p);
@@ -323,8 +357,13 @@ static void a_node_may_ask_over_https(void **state)
     assert_int_equal(ask(b, &f, body, sizeof body), 200);
     assert_non_null(strstr(body, job.id));
     char text[200];
-    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\",\"status\":\"rejected\",\"additional_info\":\"Same version received\"}", job.id);
-    f.q = (struct rest_request){.method = "POST", .path = "/v1/node/otastatus", .listener = REST_NODES, .node_id = "n1", .body = bytes_of_text(text)};
+    snprintf(text, sizeof text,
+             "{\"ota_job_id\":\"%s\",\"status\":\"rejected\",\"additional_info\":\"Same version received\"}", job.id);
+    f.q = (struct rest_request){.method = "POST",
+                                .path = "/v1/node/otastatus",
+                                .listener = REST_NODES,
+                                .node_id = "n1",
+                                .body = bytes_of_text(text)};
     assert_int_equal(ask(b, &f, body, sizeof body), 200);
     assert_int_equal(rig_execution(b->r, job.id, "n1").state, EX_REJECTED);
 }
@@ -333,8 +372,9 @@ int main(void)
 {
 #define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_REST(clients_find_the_front_door), WITH_REST(every_route_survives_bad_bodies_and_bad_questions), WITH_REST(every_route_asks_who_it_is),
-        WITH_REST(an_image_and_a_job_have_rainmakers_shape), WITH_REST(a_download_obeys_its_range), WITH_REST(events_stream_as_text),
+        WITH_REST(clients_find_the_front_door), WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
+        WITH_REST(every_route_asks_who_it_is),  WITH_REST(an_image_and_a_job_have_rainmakers_shape),
+        WITH_REST(a_download_obeys_its_range),  WITH_REST(events_stream_as_text),
         WITH_REST(a_node_may_ask_over_https),
     };
     return cmocka_run_group_tests_name("rest", tests, NULL, NULL);

@@ -166,8 +166,11 @@ int main(void)
 {
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_FILE(commits_survive_a_kill_and_nothing_else_does), WITH_FILE(a_rollback_leaves_no_trace), WITH_FILE(lists_come_in_pages),
-        WITH_FILE(counts_follow_every_change_of_state), WITH_FILE(the_file_is_private_and_a_newer_one_is_refused),
+        WITH_FILE(commits_survive_a_kill_and_nothing_else_does),
+        WITH_FILE(a_rollback_leaves_no_trace),
+        WITH_FILE(lists_come_in_pages),
+        WITH_FILE(counts_follow_every_change_of_state),
+        WITH_FILE(the_file_is_private_and_a_newer_one_is_refused),
     };
     return cmocka_run_group_tests_name("store sqlite", tests, NULL, NULL);
 }

@@ -20,9 +20,20 @@ static void topics_read_in_both_forms(void **state)
 
 static void other_topics_are_none(void **state)
 {
-    static const char *const bad[] = {"", "node", "node/", "node/x", "node//otafetch", "node/x/otafetch/y", "node/a+b/otafetch",
-                                      "$aws/rules/", "$aws/rules/x", "$aws/rules/x/y/otafetch", "nodes/x/otafetch", "node/x/none",
-                                      "node/0123456789012345678901234567890123456789012345678901234567890123456789/otafetch"};
+    static const char *const bad[] = {
+        "",
+        "node",
+        "node/",
+        "node/x",
+        "node//otafetch",
+        "node/x/otafetch/y",
+        "node/a+b/otafetch",
+        "$aws/rules/",
+        "$aws/rules/x",
+        "$aws/rules/x/y/otafetch",
+        "nodes/x/otafetch",
+        "node/x/none",
+        "node/0123456789012345678901234567890123456789012345678901234567890123456789/otafetch"};
     struct topic t;
     char text[20];
     (void)state;
@@ -33,13 +44,19 @@ static void other_topics_are_none(void **state)
 
 static void a_job_document_goes_there_and_back(void **state)
 {
-    struct job_document doc = {.job_id = "J", .url = "https://h/f.bin?e=1&s=-_", .fw_version = "1.1", .file_md5 = "d41d8cd98f00b204e9800998ecf8427e",
-                               .file_size = 1048576, .metadata = (char *)(uintptr_t)"{\"a\":1}"}, back;
+    struct job_document doc = {.job_id = "J",
+                               .url = "https://h/f.bin?e=1&s=-_",
+                               .fw_version = "1.1",
+                               .file_md5 = "d41d8cd98f00b204e9800998ecf8427e",
+                               .file_size = 1048576,
+                               .metadata = (char *)(uintptr_t) "{\"a\":1}"},
+                        back;
     struct buf text = {0};
     (void)state;
     assert_int_equal(job_document_write(&text, &doc, NULL), ERR_NONE);
-    assert_string_equal(text.at, "{\"ota_job_id\":\"J\",\"url\":\"https://h/f.bin?e=1&s=-_\",\"fw_version\":\"1.1\","
-                                 "\"file_md5\":\"d41d8cd98f00b204e9800998ecf8427e\",\"file_size\":1048576,\"metadata\":{\"a\":1}}");
+    assert_string_equal(
+        text.at, "{\"ota_job_id\":\"J\",\"url\":\"https://h/f.bin?e=1&s=-_\",\"fw_version\":\"1.1\","
+                 "\"file_md5\":\"d41d8cd98f00b204e9800998ecf8427e\",\"file_size\":1048576,\"metadata\":{\"a\":1}}");
     assert_int_equal(job_document_read(&back, buf_bytes(&text), NULL), ERR_NONE);
     assert_string_equal(back.url, doc.url);
     assert_int_equal(back.file_size, doc.file_size);
@@ -99,7 +116,8 @@ static void a_report_is_whole_and_short_whatever_it_says(void **state)
 /* Old nodes cut reports at 199 bytes; job and status come first and are found in every prefix that holds them. */
 static void cut_reports_are_salvaged(void **state)
 {
-    static const char whole[] = "{\"ota_job_id\":\"J1\",\"status\":\"failed\",\"additional_info\":\"OTA Attempt 1/3 failed: \"quoted\" ESP_FAIL\",\"ts\":17";
+    static const char whole[] = "{\"ota_job_id\":\"J1\",\"status\":\"failed\",\"additional_info\":\"OTA Attempt 1/3 "
+                                "failed: \"quoted\" ESP_FAIL\",\"ts\":17";
     size_t needed = strstr(whole, "\"failed\"") + 8 - whole;
     struct status_report r;
     (void)state;
@@ -119,8 +137,15 @@ static void cut_reports_are_salvaged(void **state)
 
 static void odd_reports_are_errors_not_crashes(void **state)
 {
-    static const char *const bad[] = {"null", "[]", "7", "{}", "{\"ota_job_id\":1,\"status\":\"success\"}", "{\"ota_job_id\":\"J\",\"status\":\"what\"}",
-                                      "{\"ota_job_id\":\"0123456789012345678901234567890123456789012345678901234567890123456789\",\"status\":\"success\"}"};
+    static const char *const bad[] = {
+        "null",
+        "[]",
+        "7",
+        "{}",
+        "{\"ota_job_id\":1,\"status\":\"success\"}",
+        "{\"ota_job_id\":\"J\",\"status\":\"what\"}",
+        "{\"ota_job_id\":\"0123456789012345678901234567890123456789012345678901234567890123456789\",\"status\":"
+        "\"success\"}"};
     struct status_report r;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -143,12 +168,17 @@ static void fetch_and_config_are_read(void **state)
     struct fetch_message m;
     struct node_description d;
     (void)state;
-    assert_int_equal(fetch_message_read(&m, bytes_of_text("{\"node_id\":\"N\",\"fw_version\":\"1.0\"}"), NULL), ERR_NONE);
+    assert_int_equal(fetch_message_read(&m, bytes_of_text("{\"node_id\":\"N\",\"fw_version\":\"1.0\"}"), NULL),
+                     ERR_NONE);
     assert_string_equal(m.fw_version, "1.0");
     assert_int_equal(fetch_message_read(&m, bytes_of_text("{\"node_id\":7}"), NULL), ERR_FORMAT);
     assert_int_equal(fetch_message_read(&m, bytes_of_text("{\"node_id\":\"N\",\"fw_v"), NULL), ERR_FORMAT);
-    assert_int_equal(node_description_read(&d, bytes_of_text("{\"node_id\":\"N\",\"info\":{\"fw_version\":\"2\",\"platform\":\"esp32c3\"},"
-                                                             "\"attributes\":[{\"name\":\"network-id\",\"value\":\"ABCD1234\"}]}"), NULL), ERR_NONE);
+    assert_int_equal(node_description_read(
+                         &d,
+                         bytes_of_text("{\"node_id\":\"N\",\"info\":{\"fw_version\":\"2\",\"platform\":\"esp32c3\"},"
+                                       "\"attributes\":[{\"name\":\"network-id\",\"value\":\"ABCD1234\"}]}"),
+                         NULL),
+                     ERR_NONE);
     assert_string_equal(d.platform, "esp32c3");
     assert_string_equal(d.network_id, "ABCD1234");
     assert_int_equal(node_description_read(&d, bytes_of_text("{\"node_id\":\"N\"}"), NULL), ERR_FORMAT);
@@ -157,11 +187,16 @@ static void fetch_and_config_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(topics_read_in_both_forms), cmocka_unit_test(other_topics_are_none),
-        cmocka_unit_test(a_job_document_goes_there_and_back), cmocka_unit_test(a_document_that_needs_escapes_is_refused),
-        cmocka_unit_test(unusable_documents_have_rainmakers_texts), cmocka_unit_test(a_report_is_whole_and_short_whatever_it_says),
-        cmocka_unit_test(cut_reports_are_salvaged), cmocka_unit_test(odd_reports_are_errors_not_crashes),
-        cmocka_unit_test(texts_are_understood), cmocka_unit_test(fetch_and_config_are_read),
+        cmocka_unit_test(topics_read_in_both_forms),
+        cmocka_unit_test(other_topics_are_none),
+        cmocka_unit_test(a_job_document_goes_there_and_back),
+        cmocka_unit_test(a_document_that_needs_escapes_is_refused),
+        cmocka_unit_test(unusable_documents_have_rainmakers_texts),
+        cmocka_unit_test(a_report_is_whole_and_short_whatever_it_says),
+        cmocka_unit_test(cut_reports_are_salvaged),
+        cmocka_unit_test(odd_reports_are_errors_not_crashes),
+        cmocka_unit_test(texts_are_understood),
+        cmocka_unit_test(fetch_and_config_are_read),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ typedef uint32_t TickType_t;
 #define portMAX_DELAY      ((TickType_t)0xffffffffU)
 #define configTICK_RATE_HZ 1000
 #define portTICK_PERIOD_MS ((TickType_t)(1000 / configTICK_RATE_HZ))
-#define pdMS_TO_TICKS(ms)  ((TickType_t)(((uint64_t)(ms) * configTICK_RATE_HZ) / 1000))
+#define pdMS_TO_TICKS(ms)  ((TickType_t)(((uint64_t)(ms)*configTICK_RATE_HZ) / 1000))
 #define tskNO_AFFINITY     0x7fffffff
 
 #endif

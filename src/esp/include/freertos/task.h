@@ -14,8 +14,8 @@ extern "C" {
 #endif
 
 /* Stack depth and priority are taken note of, no more. */
-BaseType_t xTaskCreate(TaskFunction_t code, const char *name, uint32_t stack_depth, void *parameters, UBaseType_t priority,
-                       TaskHandle_t *created);
+BaseType_t xTaskCreate(TaskFunction_t code, const char *name, uint32_t stack_depth, void *parameters,
+                       UBaseType_t priority, TaskHandle_t *created);
 /* NULL: the calling task ends and does not return. */
 void vTaskDelete(TaskHandle_t task);
 void vTaskDelay(TickType_t ticks);
