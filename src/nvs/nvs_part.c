@@ -224,6 +224,16 @@ static enum err repair_page(struct nvs_part *n, unsigned page, struct why *why)
     return err;
 }
 
+static bool is_blank_page(struct nvs_part *n, unsigned page)
+{
+    uint8_t chunk[256];
+    for (uint32_t at = 0; at < PAGE; at += sizeof chunk)
+        if (stretch_read(n->flash, page * PAGE + at, chunk, sizeof chunk, NULL) != ERR_NONE ||
+            !bytes_all(bytes_of(chunk, sizeof chunk), 0xff))
+            return false;
+    return true;
+}
+
 static enum err load_page(struct nvs_part *n, unsigned page, struct why *why)
 {
     uint8_t head[32];
@@ -233,8 +243,8 @@ static enum err load_page(struct nvs_part *n, unsigned page, struct why *why)
         return err;
     uint32_t word = get_u32(head);
     *p = (struct nvs_page){.state = NVS_PAGE_CORRUPT, .seq = get_u32(head + 4)};
-    if (word == page_words[NVS_PAGE_FREE] && bytes_all(bytes_of(head, sizeof head), 0xff)) {
-        p->state = NVS_PAGE_FREE;
+    if (word == page_words[NVS_PAGE_FREE]) { /* free only when every byte is blank: an erase may have been cut */
+        p->state = is_blank_page(n, page) ? NVS_PAGE_FREE : NVS_PAGE_CORRUPT;
         return ERR_NONE;
     }
     if (get_u32(head + 28) != crc32_of(CRC32_ESP_INIT, bytes_of(head + 4, 24)))

@@ -498,6 +498,8 @@ static char *read_text(const char *path)
     return buf_take(&text);
 }
 
+static void on_library_log(void *cls, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
 static void on_library_log(void *cls, const char *format, va_list args)
 {
     struct http *h = cls;
@@ -529,8 +531,8 @@ static enum err listen_on(struct http *h, enum rest_listener kind, const char *a
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (is_tls ? MHD_USE_TLS : 0u);
-    l->daemon = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, on_request, l, MHD_OPTION_SOCK_ADDR, &in,
-                                 MHD_OPTION_EXTERNAL_LOGGER, on_library_log, h, MHD_OPTION_NOTIFY_COMPLETED,
+    l->daemon = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
+                                 on_library_log, h, MHD_OPTION_SOCK_ADDR, &in, MHD_OPTION_NOTIFY_COMPLETED,
                                  on_completed, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_LISTEN_BACKLOG_SIZE,

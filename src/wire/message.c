@@ -190,7 +190,8 @@ static enum err salvage_report(struct status_report *r, struct bytes payload, st
 {
     char word[16];
     if (salvage(payload, "ota_job_id", r->job_id, sizeof r->job_id) != 2 ||
-        salvage(payload, "status", word, sizeof word) != 2 || !report_status_parse(&r->status, word))
+        salvage(payload, "status", word, sizeof word) != 2 || !report_status_parse(&r->status, word) ||
+        !text_is_plain_id(r->job_id, JOB_ID_SIZE - 1))
         return why_set(why, ERR_FORMAT, "otastatus: %zu bytes are no JSON, and job id and status are not to be found",
                        payload.len);
     salvage(payload, "additional_info", r->info, sizeof r->info);
@@ -206,8 +207,8 @@ enum err status_report_read(struct status_report *r, struct bytes payload, struc
         return salvage_report(r, payload, why);
     enum err err = ERR_NONE;
     const char *status = json_text(json_get(json, "status"));
-    if (!take_text(json, "ota_job_id", r->job_id, sizeof r->job_id) || r->job_id[0] == '\0')
-        err = why_set(why, ERR_FORMAT, "otastatus: ota_job_id is missing or too long");
+    if (!take_text(json, "ota_job_id", r->job_id, sizeof r->job_id) || !text_is_plain_id(r->job_id, JOB_ID_SIZE - 1))
+        err = why_set(why, ERR_FORMAT, "otastatus: ota_job_id is missing or no job id");
     else if (status == NULL || !report_status_parse(&r->status, status))
         err = why_set(why, ERR_FORMAT, "otastatus: status \"%.20s\" is not known", status ? status : "");
     const char *info = json_text(json_get(json, "additional_info"));

@@ -144,8 +144,9 @@ static void odd_reports_are_errors_not_crashes(void **state)
         "{}",
         "{\"ota_job_id\":1,\"status\":\"success\"}",
         "{\"ota_job_id\":\"J\",\"status\":\"what\"}",
-        "{\"ota_job_id\":\"0123456789012345678901234567890123456789012345678901234567890123456789\",\"status\":"
-        "\"success\"}"};
+        "\"status\"\"delayed\"ota_job_id\"\"\"\"a\"o",
+        "{\"ota_job_id\":\"a b\",\"status\":\"success\"}",
+        "{\"status\":\"success\",\"ota_job_id\":\"012345678901234567890123456789012345678901234567890123456789012\" \"x\"}"};
     struct status_report r;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
