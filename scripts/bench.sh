@@ -34,9 +34,6 @@ start
 sleep 1
 echo "memory, idle after a login  $(kb VmRSS) kB resident (anonymous $(kb RssAnon) kB), $(kb Threads) threads   [limit 25600 kB]"
 
-head -c 67108864 /dev/urandom >"$work/random"
-from=$(now_us); sha256sum "$work/random" >/dev/null; sha=$(($(now_us) - from))
-from=$(now_us); curl -s -o /dev/null -T "$work/random" "http://127.0.0.1:$http/v1/uploads/none" || true; up=$(($(now_us) - from))
 "$bin/pluvio" image upload "$bin/blinky-1.1.0.bin" >/dev/null
 token=$(jq -r .access "$PLUVIO_SESSION")
 from=$(now_us)
@@ -54,7 +51,6 @@ size=$(stat -c %s "$bin/blinky-1.1.0.bin")
 from=$(now_us)
 for _ in $(seq 20); do curl -s --cacert "$work/data/keys/ca.crt" -o /dev/null "$url"; done
 echo "one download over TLS       $((($(now_us) - from) / 20)) us for $size bytes, handshake and curl included"
-cat "$bin"/blinky-1.1.0.bin >/dev/null
 from=$(now_us); for _ in $(seq 20); do "$bin/pluvio" image inspect "$bin/blinky-1.1.0.bin" >/dev/null; done; inspect=$((($(now_us) - from) / 20))
 from=$(now_us); for _ in $(seq 20); do sha256sum "$bin/blinky-1.1.0.bin" >/dev/null; done; one=$((($(now_us) - from) / 20))
 echo "verify an image             $inspect us, sha256sum of the same file $one us: ratio $(awk "BEGIN { printf \"%.1f\", $inspect / $one }")"
