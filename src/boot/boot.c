@@ -132,7 +132,7 @@ const char *ota_state_text(uint32_t state)
     return state < 5 ? texts[state] : state == 0xffffffff ? "undefined" : "unknown";
 }
 
-/* --- the bootloader ----------------------------------------------------------------------------------------------- */
+/* --- the bootloader --------------------------------------------------------------------------- */
 
 /* Rule 2: whoever still is on trial at a reset has failed it.  Sequence and CRC are not looked at, as in ESP-IDF. */
 static enum err abort_trials(struct otadata *o, bool *has_rolled_back, struct why *why)

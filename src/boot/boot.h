@@ -73,7 +73,7 @@ enum err otadata_give_up(struct otadata *o, struct why *why);
 
 const char *ota_state_text(uint32_t state);
 
-/* --- the bootloader ----------------------------------------------------------------------------------------------- */
+/* --- the bootloader --------------------------------------------------------------------------- */
 
 struct boot_port {
     /* Whether the partition holds an image that may run; called for candidates in order. */

@@ -21,8 +21,7 @@
 #define RESTART_MOST_MS  5000
 #define SETTLED_S        10 /* a child that ran this long resets the delay */
 
-/* --- files -----------------------------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static enum err give(const struct broker *b, const char *path, struct why *why)
 {
@@ -118,8 +117,7 @@ static enum err write_config(struct broker *b, const struct broker_config *c, st
     return write_text(b, b->config_path, text, why);
 }
 
-/* --- the child -------------------------------------------------------------------------------------------------------
- */
+/* --- the child -------------------------------------------------------------------------------- */
 
 /* In the child, between fork and exec.  The user changes before PR_SET_PDEATHSIG, which a change of user would clear;
  * if the parent died in between, getppid tells. */

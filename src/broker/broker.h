@@ -12,7 +12,6 @@
 #include "keys/keys.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/types.h>
 
 struct broker_config {

@@ -52,7 +52,7 @@ const char *json_key(const struct json *member);
 /* The value written compactly, on the heap; NULL when memory is out. */
 char *json_dup_text(const struct json *value);
 
-/* --- writing ---------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 struct json_out {
     struct buf *to;

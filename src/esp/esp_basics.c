@@ -66,8 +66,7 @@ void _esp_error_check_failed(esp_err_t rc, const char *file, int line, const cha
     abort();
 }
 
-/* --- log
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- log -------------------------------------------------------------------------------------- */
 
 static esp_log_level_t log_level = ESP_LOG_INFO; /* part of the context; here because nothing else asks for it */
 
@@ -95,8 +94,7 @@ void esp_log_write(esp_log_level_t level, const char *tag, const char *format, .
     printf("%c (%u) %s: %s\n", letters[level], (unsigned)esp_log_timestamp(), tag, line);
 }
 
-/* --- application
- * ------------------------------------------------------------------------------------------------------- */
+/* --- application ------------------------------------------------------------------------------ */
 
 const esp_app_desc_t *esp_app_get_description(void)
 {
@@ -123,8 +121,7 @@ esp_err_t esp_crt_bundle_attach(void *conf)
     return ESP_OK;
 }
 
-/* --- restart
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- restart ---------------------------------------------------------------------------------- */
 
 #define SHUTDOWN_HANDLERS 5
 

@@ -124,8 +124,7 @@ esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *co
     return c;
 }
 
-/* --- transfer
- * --------------------------------------------------------------------------------------------------------- */
+/* --- transfer --------------------------------------------------------------------------------- */
 
 /* Lets libcurl work until something changed or the time is over; false then. */
 static bool work(struct esp_http_client *c)
@@ -220,8 +219,7 @@ esp_err_t esp_http_client_cleanup(esp_http_client_handle_t c)
     return ESP_OK;
 }
 
-/* --- headers and facts
- * ------------------------------------------------------------------------------------------------- */
+/* --- headers and facts ------------------------------------------------------------------------ */
 
 esp_err_t esp_http_client_delete_header(esp_http_client_handle_t c, const char *key)
 {

@@ -28,8 +28,7 @@ static void post(esp_https_ota_event_t event, const void *data, size_t len)
     esp_event_post(ESP_HTTPS_OTA_EVENT, event, data, len, pdMS_TO_TICKS(2000));
 }
 
-/* --- begin
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- begin ------------------------------------------------------------------------------------ */
 
 static esp_err_t connect(struct https_ota *o)
 {
@@ -120,8 +119,7 @@ esp_err_t esp_https_ota_begin(const esp_https_ota_config_t *ota_config, esp_http
     return err;
 }
 
-/* --- description
- * -------------------------------------------------------------------------------------------------------- */
+/* --- description ------------------------------------------------------------------------------ */
 
 static esp_err_t read_head(struct https_ota *o)
 {
@@ -152,8 +150,7 @@ esp_err_t esp_https_ota_get_img_desc(esp_https_ota_handle_t handle, esp_app_desc
     return err == ESP_OK && desc->magic_word == ESP_APP_DESC_MAGIC_WORD ? ESP_OK : ESP_FAIL;
 }
 
-/* --- perform
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- perform ---------------------------------------------------------------------------------- */
 
 static esp_err_t write_part(struct https_ota *o, const void *data, int len)
 {
@@ -207,8 +204,7 @@ esp_err_t esp_https_ota_perform(esp_https_ota_handle_t handle)
     return ESP_OK;
 }
 
-/* --- end
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 bool esp_https_ota_is_complete_data_received(esp_https_ota_handle_t handle)
 {

@@ -220,8 +220,7 @@ esp_err_t esp_ota_abort(esp_ota_handle_t handle)
     return s ? ESP_OK : ESP_ERR_NOT_FOUND;
 }
 
-/* --- selection
- * -------------------------------------------------------------------------------------------------------- */
+/* --- selection -------------------------------------------------------------------------------- */
 
 static esp_err_t set_boot(const esp_partition_t *partition)
 {
@@ -312,8 +311,7 @@ uint8_t esp_ota_get_app_partition_count(void)
     return (uint8_t)partition_ota_count(&esp_context.table);
 }
 
-/* --- trial and rollback
- * ----------------------------------------------------------------------------------------------- */
+/* --- trial and rollback ----------------------------------------------------------------------- */
 
 esp_err_t esp_ota_get_state_partition(const esp_partition_t *partition, esp_ota_img_states_t *ota_state)
 {

@@ -83,8 +83,7 @@ static void on_message(struct mosquitto *m, void *user, const struct mosquitto_m
                });
 }
 
-/* --- TLS
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- TLS -------------------------------------------------------------------------------------- */
 
 static bool use_cert_chain(SSL_CTX *tls, const char *pem)
 {
@@ -148,8 +147,7 @@ static SSL_CTX *make_tls(const esp_mqtt_client_config_t *config, const char *hos
     return NULL;
 }
 
-/* --- the API
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- the API ---------------------------------------------------------------------------------- */
 
 static bool is_secure(const esp_mqtt_client_config_t *config)
 {

@@ -65,8 +65,7 @@ static esp_err_t code_of(enum err err)
     }
 }
 
-/* --- partitions
- * -------------------------------------------------------------------------------------------------------- */
+/* --- partitions ------------------------------------------------------------------------------- */
 
 static esp_err_t init_part(const char *label)
 {
@@ -140,8 +139,7 @@ esp_err_t nvs_flash_erase(void)
     return nvs_flash_erase_partition(NVS_DEFAULT_PART_NAME);
 }
 
-/* --- handles
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- handles ---------------------------------------------------------------------------------- */
 
 static bool is_any_open(void)
 {
@@ -205,8 +203,7 @@ esp_err_t nvs_commit(nvs_handle_t handle)
     return unlock(find_handle(handle) ? ESP_OK : ESP_ERR_NVS_INVALID_HANDLE);
 }
 
-/* --- values
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static esp_err_t set(nvs_handle_t handle, const char *key, enum nvs_part_type type, const void *at, size_t len)
 {

@@ -88,7 +88,7 @@ struct stretch partition_stretch(struct flash *flash, const struct partition *p)
     return (struct stretch){flash, p->at, p->size_bytes};
 }
 
-/* --- binary ------------------------------------------------------------------------------------------------------ */
+/* --- binary ----------------------------------------------------------------------------------- */
 
 static enum err check_md5(struct bytes records, const uint8_t *stored, struct why *why)
 {
@@ -154,7 +154,7 @@ void partition_table_write(const struct partition_table *t, uint8_t raw[static P
     md5_of(md5 + 16, bytes_of(raw, t->count * RECORD));
 }
 
-/* --- CSV --------------------------------------------------------------------------------------------------------- */
+/* --- CSV -------------------------------------------------------------------------------------- */
 
 enum { F_NAME, F_TYPE, F_SUBTYPE, F_OFFSET, F_SIZE, F_FLAGS, F_COUNT };
 

@@ -141,8 +141,7 @@ enum err execution_apply(struct tx *tx, struct execution *e, enum execution_even
     return err;
 }
 
-/* --- what nodes say ------------------------------------------------------------------------------------------------
- */
+/* --- what nodes say --------------------------------------------------------------------------- */
 
 static bool is_on_target(struct tx *tx, const struct node *node, const struct job *job)
 {
@@ -237,8 +236,7 @@ enum err fleet_on_report(struct fleet *f, const char *node_id, const struct stat
     return err ? err : tx_end(&tx, take_report(&tx, node_id, r));
 }
 
-/* --- truth by version ----------------------------------------------------------------------------------------------
- */
+/* --- truth by version ------------------------------------------------------------------------- */
 
 #define OPEN_MAX                                                                                                       \
     32 /* executions of one node that are looked at; more than that many open jobs wait for the next time */
@@ -362,11 +360,10 @@ enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, stru
     return err;
 }
 
-/* --- time ----------------------------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 #define DUE_BATCH 50
-#define TICK_MS   60000 /* at least this often, whatever is due */
+#define TICK_MS   5000 /* how late a deadline may be noticed */
 
 static enum err end_trials(struct tx *tx, bool *is_more)
 {
@@ -430,7 +427,5 @@ enum err fleet_tick(struct fleet *f, time_ms now, time_ms *next_at, struct why *
     err = tx_end(&tx, err);
     if (more_trials || more_pushes)
         *next_at = now;
-    else if (f->policy.trial_ms < TICK_MS)
-        *next_at = now + f->policy.trial_ms;
     return err;
 }

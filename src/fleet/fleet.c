@@ -72,7 +72,8 @@ enum err fleet_start(struct fleet *f, time_ms now, struct why *why)
     enum err err = tx_begin(&tx, f, now, why);
     if (err != ERR_NONE)
         return err;
-    return tx_end(&tx, tx.db->nodes_all_offline(tx.s, now, why));
+    err = tx.db->nodes_all_offline(tx.s, now, why);
+    return tx_end(&tx, err ? err : tx_event(&tx, EVENT_NODE, NULL, NULL, NULL));
 }
 
 enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap,
@@ -98,7 +99,7 @@ enum err fleet_event_last(struct fleet *f, int64_t *id, struct why *why)
     return err ? err : tx_end(&tx, tx.db->event_bounds(tx.s, &first, id, why));
 }
 
-/* --- users -------------------------------------------------------------------------------------------------------- */
+/* --- users ------------------------------------------------------------------------------------ */
 
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why)
 {

@@ -41,10 +41,10 @@ struct fleet {
 void fleet_init(struct fleet *f, struct fleet_store *store, struct entropy *entropy, struct log *log,
                 struct fleet_bell *bell);
 
-/* Once at start, before messages: presence is unknown again. */
+/* At start and whenever the broker was lost, before messages: presence is unknown again. */
 enum err fleet_start(struct fleet *f, time_ms now, struct why *why);
 
-/* --- users ------------------------------------------------------------------------------------------------------- */
+/* --- users ------------------------------------------------------------------------------------ */
 
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why);
 /* ERR_EXISTS.  `hash` is finished; hashing takes long and belongs outside of a transaction. */
@@ -57,7 +57,7 @@ enum err fleet_token_add(struct fleet *f, const char *digest, const char *user_i
 enum err fleet_token_user(struct fleet *f, const char *digest, time_ms now, struct user *to, struct why *why);
 enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why);
 
-/* --- nodes -------------------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 /* `id` NULL or "": one is made.  ERR_EXISTS, ERR_NODE_ID. */
 enum err fleet_node_add(struct fleet *f, const char *id, time_ms now, struct node *to, struct why *why);
@@ -79,7 +79,7 @@ enum err fleet_on_subscribed(struct fleet *f, const char *node_id, time_ms now, 
 enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, struct job *job, struct image *image,
                          struct why *why);
 
-/* --- images ------------------------------------------------------------------------------------------------------- */
+/* --- images ----------------------------------------------------------------------------------- */
 
 struct image_upload {
     const char *name, *fw_version, *model, *type; /* "" or NULL: taken from the image */
@@ -107,7 +107,7 @@ enum err fleet_image_delete(struct fleet *f, const char *id, bool is_forced, tim
 /* Whether any image row names these bytes; what none names may be removed. */
 enum err fleet_blob_is_used(struct fleet *f, const char *sha256, bool *is_used, struct why *why);
 
-/* --- jobs --------------------------------------------------------------------------------------------------------- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 #define JOB_NODES_MAX  100
 #define JOB_GROUPS_MAX 10
@@ -144,7 +144,7 @@ enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_i
 enum err fleet_timeline(struct fleet *f, const char *job_id, const char *node_id, struct timeline_row *to, unsigned max,
                         unsigned *count, struct why *why);
 
-/* --- decisions ---------------------------------------------------------------------------------------------------- */
+/* --- decisions -------------------------------------------------------------------------------- */
 
 #define DECISION_LIST(X)                                                                                               \
     X(OFFER, "the update is offered")                                                                                  \
@@ -168,8 +168,7 @@ enum decision fleet_decide(const struct node *node, const struct job *job, const
                            time_ms now);
 const char *decision_text(enum decision decision);
 
-/* --- what is due, and what goes out ---------------------------------------------------------------------------------
- */
+/* --- what is due, and what goes out ----------------------------------------------------------- */
 
 /* Does what time or a big push makes due; `*next_at` becomes when to call again at the latest. */
 enum err fleet_tick(struct fleet *f, time_ms now, time_ms *next_at, struct why *why);

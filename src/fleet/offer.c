@@ -147,8 +147,7 @@ enum err offer_send(struct tx *tx, const char *node_id, const char *job_id)
     return tx->db->outbox_add(tx->s, &row, tx->why);
 }
 
-/* --- the outbox ----------------------------------------------------------------------------------------------------
- */
+/* --- the outbox ------------------------------------------------------------------------------- */
 
 enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,
                            struct why *why)

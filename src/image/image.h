@@ -94,7 +94,7 @@ struct image_reader {
     uint32_t data_left, crc;
     uint64_t at;
     uint8_t head_at_8000[2];
-    bool is_linux_desc_seen, has_boot_magic_at_1000, has_boot_magic_at_2000, is_v2_irom_done, is_image_hash_open;
+    bool has_boot_magic_at_1000, has_boot_magic_at_2000, is_v2_irom_done, is_image_hash_open;
     enum err verdict;
     struct why why;
     uint8_t segments_expected;

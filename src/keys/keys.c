@@ -42,8 +42,7 @@ static enum err crypto_error(struct why *why, const char *what)
     return why_set(why, ERR_CRYPTO, "%s: %s", what, text);
 }
 
-/* --- files -----------------------------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 /* Written beside and renamed, so that a power cut leaves the old file or the new one. */
 static enum err write_file(const char *path, struct bytes data, mode_t mode, struct why *why)
@@ -116,8 +115,7 @@ static bool load(struct identity *i, const char *cert_path, const char *key_path
     return is_good;
 }
 
-/* --- certificates ----------------------------------------------------------------------------------------------------
- */
+/* --- certificates ----------------------------------------------------------------------------- */
 
 struct cert_plan {
     const char *common_name;

@@ -37,8 +37,7 @@ void keys_close(struct keys *k);
 enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char **cert_pem, char **key_pem,
                          struct why *why);
 
-/* --- tokens (RFC 7519, HS256 alone) ----------------------------------------------------------------------------------
- */
+/* --- tokens (RFC 7519, HS256 alone) ----------------------------------------------------------- */
 
 struct token_claims {
     const char *user_id, *user_name; /* borrowed */
@@ -56,8 +55,7 @@ enum err token_make(const struct keys *k, const struct token_claims *claims, cha
 enum err token_check(const struct keys *k, const char *token, time_ms now, char user_id[static ID_LEN + 1],
                      struct why *why);
 
-/* --- signed URLs -----------------------------------------------------------------------------------------------------
- */
+/* --- signed URLs ------------------------------------------------------------------------------ */
 
 #define URL_SIGNATURE_SIZE 33
 

@@ -21,8 +21,7 @@ void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link
     *l = (struct link){.fleet = fleet, .bus = bus, .urls = urls, .log = log};
 }
 
-/* --- from nodes ------------------------------------------------------------------------------------------------------
- */
+/* --- from nodes ------------------------------------------------------------------------------- */
 
 static enum err take_config(struct link *l, const char *node_id, struct bytes payload, time_ms now, struct why *why)
 {
@@ -90,8 +89,7 @@ void link_receive(struct link *l, const char *topic, struct bytes payload, time_
         log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %s", topic, why_text(&why, err));
 }
 
-/* --- to nodes --------------------------------------------------------------------------------------------------------
- */
+/* --- to nodes --------------------------------------------------------------------------------- */
 
 static int free_place(const struct link *l)
 {

@@ -82,7 +82,7 @@ static enum err erase_item(struct nvs_part *n, struct place p, unsigned span, st
     return set_marks(n, p, span, MARK_ERASED, why);
 }
 
-/* --- walking ----------------------------------------------------------------------------------------------------- */
+/* --- walking ---------------------------------------------------------------------------------- */
 
 struct walk {
     struct nvs_part *n;
@@ -167,7 +167,7 @@ static bool find_space(struct nvs_part *n, const char *name, uint8_t *index)
     return is_found;
 }
 
-/* --- mount ------------------------------------------------------------------------------------------------------- */
+/* --- mount ------------------------------------------------------------------------------------ */
 
 static bool item_is_whole(struct nvs_part *n, const uint8_t *map, struct place at, const struct entry *e)
 {
@@ -347,7 +347,7 @@ enum err nvs_part_mount(struct nvs_part *n, struct stretch flash, struct why *wh
     return err;
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static enum err set_page_state(struct nvs_part *n, unsigned page, int state, struct why *why)
 {
@@ -592,7 +592,6 @@ enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, 
 {
     uint8_t index;
     struct place at = nowhere;
-    struct entry old;
     if (n->is_readonly)
         return why_set(why, ERR_FORBIDDEN, "an NVS partition of fewer than three pages is read-only");
     if (!name_fits(space) || !name_fits(key))
@@ -605,8 +604,6 @@ enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, 
     if (err != ERR_NONE)
         return err;
     bool is_blob = type == NVS_BLOB_DATA;
-    struct place old_at;
-    bool had_blob = find(n, index, key, NVS_BLOB_INDEX, CHUNK_ANY, &old, &old_at);
     if (is_blob)
         err = write_blob(n, index, key, value, why);
     else
@@ -620,11 +617,10 @@ enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, 
         if (entry_is(&w.entry, index, key, NVS_ANY_TYPE, CHUNK_ANY) && !is_new)
             err = erase_item(n, here, w.entry.raw[2], why);
     }
-    (void)had_blob;
     return err;
 }
 
-/* --- reading and erasing ----------------------------------------------------------------------------------------- */
+/* --- reading and erasing ---------------------------------------------------------------------- */
 
 static enum err read_data(struct nvs_part *n, struct place at, const struct entry *e, uint8_t *to, struct why *why)
 {

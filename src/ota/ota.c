@@ -15,7 +15,7 @@ bool ota_is_busy(const struct ota *ota)
     return ota->state != OTA_IDLE && ota->state != OTA_ROLLED_BACK;
 }
 
-/* --- effects ------------------------------------------------------------------------------------------------------ */
+/* --- effects ---------------------------------------------------------------------------------- */
 
 struct step {
     struct ota *ota;
@@ -42,8 +42,7 @@ static void after(struct step *s, enum ota_effect_kind kind, int64_t delay_ms)
     add(s, kind)->delay_ms = delay_ms;
 }
 
-/* --- actions, one for each row that needs one ----------------------------------------------------------------------
- */
+/* --- actions, one for each row that needs one ------------------------------------------------- */
 
 static void begin_trial(struct step *s)
 {
@@ -162,7 +161,7 @@ static void tell_rollback(struct step *s)
     first_fetch(s);
 }
 
-/* --- the table ---------------------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const struct row {
     enum ota_mind_state in;

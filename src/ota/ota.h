@@ -123,7 +123,7 @@ bool ota_step(struct ota *ota, const struct ota_event *event, struct ota_effects
 /* True while a job runs or an image awaits its verdict: RainMaker's `ota_in_progress`. */
 bool ota_is_busy(const struct ota *ota);
 
-/* --- pure questions ----------------------------------------------------------------------------------------------- */
+/* --- pure questions --------------------------------------------------------------------------- */
 
 enum ota_gate { OTA_GATE_IS_OPEN, OTA_GATE_IS_LATER, OTA_GATE_IS_SHUT };
 

@@ -82,8 +82,7 @@ enum err client_save(const struct client *c, struct why *why)
     return is_good ? ERR_NONE : why_set(why, ERR_IO, "write %s: %s", c->path, strerror(errno));
 }
 
-/* --- calls
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static enum err call_once(struct client *c, const char *method, const char *path, const char *body,
                           struct http_answer *answer, struct why *why)
@@ -165,8 +164,7 @@ enum err client_call(struct client *c, const char *method, const char *path, con
     return err;
 }
 
-/* --- upload
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- upload ----------------------------------------------------------------------------------- */
 
 static void show_progress(void *arg, int64_t sent, int64_t total)
 {

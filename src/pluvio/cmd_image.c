@@ -11,8 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-/* --- inspect
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- inspect ---------------------------------------------------------------------------------- */
 
 static void row(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -186,8 +185,7 @@ enum err command_image_inspect(int argc, char **argv, struct why *why)
     return worst;
 }
 
-/* --- pack
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- pack ------------------------------------------------------------------------------------- */
 
 enum err command_image_pack(int argc, char **argv, struct why *why)
 {
@@ -225,8 +223,7 @@ enum err command_image_pack(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- upload
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- upload ----------------------------------------------------------------------------------- */
 
 static void default_name(const char *path, char *to, size_t size)
 {
@@ -340,24 +337,7 @@ enum err command_image_upload(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- list
- * ----------------------------------------------------------------------------------------------------------------- */
-
-enum err find_image(struct client *c, const char *name, char *id, size_t size, struct why *why)
-{
-    struct buf path = {0};
-    struct json *doc;
-    buf_add_text(&path, "/v1/admin/otaimage?all=true&image_name=");
-    http_escape(&path, name);
-    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
-    buf_deinit(&path);
-    if (err != ERR_NONE)
-        return err;
-    const struct json *first = json_first(json_get(doc, "ota_images"));
-    text_copy(id, size, first ? text_of(first, "ota_image_id") : name); /* else it may be an id already */
-    json_free(doc);
-    return ERR_NONE;
-}
+/* --- list ------------------------------------------------------------------------------------- */
 
 enum err command_image_list(int argc, char **argv, struct why *why)
 {

@@ -11,8 +11,35 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- start
- * ---------------------------------------------------------------------------------------------------------------- */
+/* Where things are found by name, and what their members are called. */
+static const struct noun {
+    const char *path, *list, *name, *id;
+} images = {"/v1/admin/otaimage?all=true&image_name=", "ota_images", "image_name", "ota_image_id"},
+  jobs = {"/v1/admin/otajob?all=true&ota_job_name=", "ota_jobs", "ota_job_name", "ota_job_id"};
+
+/* The newest of that name; what none is called is taken for an id. */
+static enum err find_by_name(struct client *c, const struct noun *noun, const char *name, char *id, size_t size,
+                             struct why *why)
+{
+    struct buf path = {0};
+    struct json *doc;
+    buf_add_text(&path, noun->path);
+    http_escape(&path, name);
+    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
+    buf_deinit(&path);
+    if (err != ERR_NONE)
+        return err;
+    text_copy(id, size, name);
+    JSON_EACH (row, json_get(doc, noun->list))
+        if (strcmp(text_of(row, noun->name), name) == 0) {
+            text_copy(id, size, text_of(row, noun->id));
+            break;
+        }
+    json_free(doc);
+    return ERR_NONE;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void write_order(struct buf *body, const struct options *o, const char *image_id)
 {
@@ -77,7 +104,7 @@ enum err command_job_start(int argc, char **argv, struct why *why)
     if (err == ERR_NONE)
         err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = find_image(&c, option(&o, "image"), image_id, sizeof image_id, why);
+        err = find_by_name(&c, &images, option(&o, "image"), image_id, sizeof image_id, why);
     if (err != ERR_NONE)
         return err;
     if (option(&o, "name") == NULL) {
@@ -102,8 +129,7 @@ enum err command_job_start(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- list, cancel
- * --------------------------------------------------------------------------------------------------------- */
+/* --- list, cancel ----------------------------------------------------------------------------- */
 
 enum err command_job_list(int argc, char **argv, struct why *why)
 {
@@ -134,26 +160,6 @@ enum err command_job_list(int argc, char **argv, struct why *why)
     return ERR_NONE;
 }
 
-static enum err find_job(struct client *c, const char *name, char *id, size_t size, struct why *why)
-{
-    struct buf path = {0};
-    struct json *doc;
-    buf_add_text(&path, "/v1/admin/otajob?all=true&ota_job_name=");
-    http_escape(&path, name);
-    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
-    buf_deinit(&path);
-    if (err != ERR_NONE)
-        return err;
-    text_copy(id, size, name);
-    JSON_EACH (job, json_get(doc, "ota_jobs"))
-        if (strcmp(text_of(job, "ota_job_name"), name) == 0) {
-            text_copy(id, size, text_of(job, "ota_job_id"));
-            break;
-        }
-    json_free(doc);
-    return ERR_NONE;
-}
-
 enum err command_job_cancel(int argc, char **argv, struct why *why)
 {
     static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
@@ -166,7 +172,7 @@ enum err command_job_cancel(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = find_job(&c, o.arguments[0], id, sizeof id, why);
+        err = find_by_name(&c, &jobs, o.arguments[0], id, sizeof id, why);
     if (err != ERR_NONE)
         return err;
     snprintf(body, sizeof body, "{\"ota_job_id\":\"%.40s\"}", id);
@@ -190,12 +196,11 @@ enum err command_job_watch(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = find_job(&c, o.arguments[0], id, sizeof id, why);
+        err = find_by_name(&c, &jobs, o.arguments[0], id, sizeof id, why);
     return err ? err : watch_job(&c, id, o.is_json, why);
 }
 
-/* --- watch
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- watch ------------------------------------------------------------------------------------ */
 
 #define POLL_MS     400
 #define SHOWN_MAX   20 /* nodes drawn at once; the others are counted */

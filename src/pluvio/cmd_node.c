@@ -16,8 +16,7 @@
 #define FCTRY_SPACE  "rmaker_creds"
 #define RANDOM_BYTES 64
 
-/* --- add
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- add -------------------------------------------------------------------------------------- */
 
 /* The factory partition as RainMaker's nodes read it: all values are blobs without terminator. */
 static enum err make_fctry(const struct json *node, uint8_t *bytes, struct why *why)
@@ -107,8 +106,7 @@ enum err command_node_add(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- list
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- list ------------------------------------------------------------------------------------- */
 
 static void print_since(int64_t ms)
 {

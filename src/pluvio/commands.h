@@ -20,9 +20,6 @@ enum err command_job_cancel(int argc, char **argv, struct why *why);
 /* Follows a job to its end and draws it; ERR_JOB_FAILED when not every node succeeded. */
 enum err watch_job(struct client *c, const char *job_id, bool is_json, struct why *why);
 
-/* An image's id by its id or name; likewise a job's.  The newest of that name. */
-enum err find_image(struct client *c, const char *name, char *id, size_t size, struct why *why);
-
 enum err read_file(const char *path, struct buf *to, struct why *why);
 enum err write_file(const char *path, struct bytes data, int mode, struct why *why);
 

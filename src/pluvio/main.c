@@ -106,8 +106,7 @@ int main(int argc, char **argv)
     return c ? run(c, argc, argv) : unknown(noun, verb);
 }
 
-/* --- what commands print with
- * ------------------------------------------------------------------------------------------------ */
+/* --- what commands print with ----------------------------------------------------------------- */
 
 const char *style(enum style s)
 {

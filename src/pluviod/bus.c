@@ -44,6 +44,10 @@ static void on_connect(struct mosquitto *client, void *user, int rc)
         log_line(b->config.log, LOG_ERROR, "bus", "the broker refused the server: %s", mosquitto_connack_string(rc));
         return;
     }
+    struct why why = {{0}};
+    enum err err = fleet_start(b->config.fleet, system_now(), &why); /* notices of who left were lost meanwhile */
+    if (err != ERR_NONE)
+        log_line(b->config.log, LOG_ERROR, "bus", "presence: %s", why_text(&why, err));
     b->is_connected = true;
     for (int i = 0; link_subscriptions[i] != NULL; i++)
         mosquitto_subscribe(client, NULL, link_subscriptions[i], 1);

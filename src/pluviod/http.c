@@ -74,8 +74,7 @@ struct http {
     atomic_uint next_body;
 };
 
-/* --- request as rest sees it
- * ------------------------------------------------------------------------------------------- */
+/* --- request as rest sees it ------------------------------------------------------------------ */
 
 static const struct exchange *exchange_of(const struct rest_request *q)
 {
@@ -147,8 +146,7 @@ static void free_exchange(struct exchange *x)
     free(x);
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 struct file_part {
     int fd;
@@ -270,7 +268,7 @@ static struct MHD_Response *body_response(struct rest_response *p)
     return text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
 }
 
-static void add_headers(struct MHD_Response *r, const struct rest_response *p, bool is_tls)
+static void add_headers(struct MHD_Response *r, const struct rest_response *p)
 {
     MHD_add_response_header(r, "Content-Type", p->type);
     MHD_add_response_header(r, "Cache-Control", p->cache ? p->cache : "no-store");
@@ -286,8 +284,6 @@ static void add_headers(struct MHD_Response *r, const struct rest_response *p, b
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
         MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
     }
-    if (is_tls && p->page.at != NULL)
-        MHD_add_response_header(r, "Strict-Transport-Security", "max-age=31536000");
 }
 
 static enum MHD_Result send_response(struct exchange *x)
@@ -297,14 +293,13 @@ static enum MHD_Result send_response(struct exchange *x)
     struct MHD_Response *r = is_file ? file_response(p) : p->is_event_stream ? stream_response(x) : body_response(p);
     if (r == NULL)
         return MHD_NO;
-    add_headers(r, p, x->listener->kind != REST_LOCAL);
+    add_headers(r, p);
     enum MHD_Result rc = MHD_queue_response(x->connection, (unsigned)p->status, r);
     MHD_destroy_response(r);
     return rc;
 }
 
-/* --- workers ---------------------------------------------------------------------------------------------------------
- */
+/* --- workers ---------------------------------------------------------------------------------- */
 
 static void *work(void *arg)
 {
@@ -342,8 +337,7 @@ static void enqueue(struct exchange *x)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* --- streams' bell ---------------------------------------------------------------------------------------------------
- */
+/* --- streams' bell ---------------------------------------------------------------------------- */
 
 static void wake_streams(struct http *h)
 {
@@ -383,8 +377,7 @@ void http_ring(struct http *h)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* --- libmicrohttpd's callbacks
- * ----------------------------------------------------------------------------------------- */
+/* --- libmicrohttpd's callbacks ---------------------------------------------------------------- */
 
 static bool take_file_bytes(struct exchange *x, const char *data, size_t len)
 {
@@ -483,8 +476,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     *con_cls = NULL;
 }
 
-/* --- start and stop --------------------------------------------------------------------------------------------------
- */
+/* --- start and stop --------------------------------------------------------------------------- */
 
 static char *read_text(const char *path)
 {
@@ -547,14 +539,23 @@ static enum err listen_on(struct http *h, enum rest_listener kind, const char *a
     return ERR_NONE;
 }
 
-/* What a crash left of uploads that were under way; announced ones wait for their confirmation. */
-static enum err empty_folder(const char *path, struct why *why)
+#define UPLOAD_KEPT_S 86400 /* an announced upload whose confirmation never came */
+
+static bool is_left_over(int folder, const char *name)
+{
+    struct stat st;
+    bool is_cut = strncmp(name, "body-", 5) == 0; /* under way when we were killed */
+    bool is_old = fstatat(folder, name, &st, 0) == 0 && time(NULL) - st.st_mtime > UPLOAD_KEPT_S;
+    return is_cut || (strncmp(name, "upload-", 7) == 0 && is_old);
+}
+
+static enum err tidy_uploads(const char *path, struct why *why)
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return why_set(why, ERR_IO, "make the folder %s: %s", path, strerror(errno));
     DIR *folder = opendir(path);
     for (struct dirent *e; folder != NULL && (e = readdir(folder)) != NULL;)
-        if (strncmp(e->d_name, "body-", 5) == 0)
+        if (is_left_over(dirfd(folder), e->d_name))
             unlinkat(dirfd(folder), e->d_name, 0);
     if (folder != NULL)
         closedir(folder);
@@ -571,7 +572,7 @@ enum err http_start(struct http **http, const struct http_config *config, struct
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->work, NULL);
     pthread_cond_init(&h->rung, NULL);
-    enum err err = empty_folder(config->upload_folder, why);
+    enum err err = tidy_uploads(config->upload_folder, why);
     for (; err == ERR_NONE && h->worker_count < WORKERS; h->worker_count++)
         if (pthread_create(&h->workers[h->worker_count], NULL, work, h) != 0)
             err = why_set(why, ERR_NO_MEMORY, "no thread for the HTTP server");

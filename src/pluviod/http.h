@@ -14,7 +14,7 @@ struct http;
 struct http_config {
     struct rest *rest;
     struct log *log;
-    const char *upload_folder; /* bodies in files; emptied at start */
+    const char *upload_folder; /* bodies in files; what a crash left is removed at start */
     const char *address, *http_address;
     int https_port, http_port, node_port; /* 0: no such listener */
     const char *cert_path, *key_path, *ca_path;

@@ -51,8 +51,7 @@ static void path_in(const struct server *s, const char *name, char *to, size_t s
     snprintf(to, size, "%s/%s", s->settings.data, name);
 }
 
-/* --- small adapters
- * --------------------------------------------------------------------------------------------------- */
+/* --- small adapters --------------------------------------------------------------------------- */
 
 static void ring(struct fleet_bell *bell)
 {
@@ -67,8 +66,7 @@ static void image_url(struct link_urls *urls, const struct image *image, time_ms
     rest_image_url(&s->rest, image, now, to, size);
 }
 
-/* --- parts
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 static enum err data_up(struct server *s, struct why *why)
 {
@@ -280,8 +278,7 @@ static const struct part {
 
 #define PARTS (sizeof parts / sizeof parts[0])
 
-/* --- the program
- * ------------------------------------------------------------------------------------------------------ */
+/* --- the program ------------------------------------------------------------------------------ */
 
 static void wait_for_signal(void)
 {

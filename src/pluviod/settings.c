@@ -79,8 +79,7 @@ static const struct setting *find(const char *name)
     return NULL;
 }
 
-/* --- file and environment --------------------------------------------------------------------------------------------
- */
+/* --- file and environment --------------------------------------------------------------------- */
 
 struct file_reader {
     struct settings *settings;
@@ -135,8 +134,7 @@ static enum err read_environment(struct settings *s, struct why *why)
     return ERR_NONE;
 }
 
-/* --- command line ----------------------------------------------------------------------------------------------------
- */
+/* --- command line ----------------------------------------------------------------------------- */
 
 #define KEY_FIRST 0x100
 

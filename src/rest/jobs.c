@@ -84,8 +84,7 @@ static void write_job(struct json_out *out, const char *key, const struct job_su
     json_out_end_object(out);
 }
 
-/* --- create ----------------------------------------------------------------------------------------------------------
- */
+/* --- create ----------------------------------------------------------------------------------- */
 
 static enum err take_nodes(const struct json *list, struct job_order *o, struct why *why)
 {
@@ -181,8 +180,7 @@ HANDLER(post_job)
     return err;
 }
 
-/* --- list ------------------------------------------------------------------------------------------------------------
- */
+/* --- list ------------------------------------------------------------------------------------- */
 
 static enum err one_job(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why)
 {
@@ -238,8 +236,7 @@ HANDLER(get_jobs)
     return err;
 }
 
-/* --- cancel, archive, push again
- * --------------------------------------------------------------------------------------- */
+/* --- cancel, archive, push again -------------------------------------------------------------- */
 
 HANDLER(put_job)
 {
@@ -284,8 +281,7 @@ HANDLER(post_job_retrigger)
     return err;
 }
 
-/* --- progress --------------------------------------------------------------------------------------------------------
- */
+/* --- progress --------------------------------------------------------------------------------- */
 
 static void write_execution(struct json_out *out, const struct execution *e)
 {

@@ -107,8 +107,7 @@ HANDLER(post_node)
     return err;
 }
 
-/* --- nodes over HTTPS with their certificate
- * --------------------------------------------------------------------------- */
+/* --- nodes over HTTPS with their certificate -------------------------------------------------- */
 
 HANDLER(get_node_fetch)
 {

@@ -142,8 +142,7 @@ const char *member_text(const struct json *doc, const char *key)
     return text && *text ? text : NULL;
 }
 
-/* --- routing ---------------------------------------------------------------------------------------------------------
- */
+/* --- routing ---------------------------------------------------------------------------------- */
 
 static bool path_fits(const char *pattern, const char *path, char parameter[static 80])
 {
@@ -256,8 +255,7 @@ void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_
     }
 }
 
-/* --- small ones ------------------------------------------------------------------------------------------------------
- */
+/* --- small ones ------------------------------------------------------------------------------- */
 
 HANDLER(get_api_versions)
 {

@@ -23,8 +23,7 @@ struct rmaker rmaker_context; /* the one named context of this room, see rmaker.
 
 static const char *const tag = "esp_rmaker_core";
 
-/* --- work queue
- * --------------------------------------------------------------------------------------------------------- */
+/* --- work queue ------------------------------------------------------------------------------- */
 
 struct work {
     esp_rmaker_work_fn_t call;
@@ -47,8 +46,7 @@ esp_err_t esp_rmaker_work_queue_add_task(esp_rmaker_work_fn_t work_fn, void *pri
     return xQueueSend(rmaker_context.work, &work, 0) == pdTRUE ? ESP_OK : ESP_FAIL;
 }
 
-/* --- identity
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- identity --------------------------------------------------------------------------------- */
 
 /* Values of the factory partition are blobs without terminator. */
 static char *read_factory(nvs_handle_t handle, const char *key)
@@ -123,8 +121,7 @@ esp_rmaker_node_info_t *esp_rmaker_node_get_info(const esp_rmaker_node_t *node)
     return node ? &rmaker_context.info : NULL;
 }
 
-/* --- start
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void write_config(struct buf *to)
 {

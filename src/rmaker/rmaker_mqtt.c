@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MQTT_PORT     8883
-#define KEEPALIVE_S   120
-#define TOPIC_LEN_MAX 255
+#define MQTT_PORT   8883
+#define KEEPALIVE_S 120
 
 static const char *const tag = "esp_rmaker_mqtt";
 

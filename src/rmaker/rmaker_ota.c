@@ -23,8 +23,7 @@ static const char *const tag = "esp_rmaker_ota";
 
 static void carry_out(const struct ota_effects *todo);
 
-/* --- the mind
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- the mind --------------------------------------------------------------------------------- */
 
 static void tell(enum ota_event_kind kind, const char *text, int64_t delay_ms)
 {
@@ -36,8 +35,7 @@ static void tell(enum ota_event_kind kind, const char *text, int64_t delay_ms)
     carry_out(&todo);
 }
 
-/* --- reports
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- reports ---------------------------------------------------------------------------------- */
 
 /* The running job's id, else the one in flash of the job that was running before the reboot. */
 static bool find_job_id(char to[static JOB_ID_SIZE])
@@ -90,8 +88,7 @@ esp_err_t esp_rmaker_ota_report_status(esp_rmaker_ota_handle_t ota_handle, ota_s
                          additional_info ? additional_info : "");
 }
 
-/* --- the workflow of one job
- * ----------------------------------------------------------------------------------------------- */
+/* --- the workflow of one job ------------------------------------------------------------------ */
 
 static esp_rmaker_ota_data_t job_data(void)
 {
@@ -165,8 +162,7 @@ static void run_attempt(void)
          text, 0);
 }
 
-/* --- receiving
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 static void on_otaurl(const char *topic, struct bytes payload)
 {
@@ -196,8 +192,7 @@ static void on_otaurl(const char *topic, struct bytes payload)
     carry_out(&todo);
 }
 
-/* --- fetching
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- fetching --------------------------------------------------------------------------------- */
 
 static void fetch_now(void *arg)
 {
@@ -277,8 +272,7 @@ esp_err_t esp_rmaker_ota_fetch_with_delay(int seconds)
     return start_timer(on_delayed_fetch, (int64_t)seconds * 1000, &timer) == ESP_OK ? ESP_OK : ESP_ERR_NO_MEM;
 }
 
-/* --- trial
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- trial ------------------------------------------------------------------------------------ */
 
 static void trial_is_over(void *arg)
 {
@@ -370,8 +364,7 @@ static void roll_back(void)
     esp_restart(); /* the bootloader aborts the trial */
 }
 
-/* --- effects
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- effects ---------------------------------------------------------------------------------- */
 
 static void forget_job(enum report_status status)
 {
@@ -436,8 +429,7 @@ static void carry_out(const struct ota_effects *todo)
         carry_out_one(&todo->at[i]);
 }
 
-/* --- enable
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- enable ----------------------------------------------------------------------------------- */
 
 esp_err_t esp_rmaker_ota_enable(esp_rmaker_ota_config_t *ota_config, esp_rmaker_ota_type_t type)
 {

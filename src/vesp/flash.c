@@ -72,8 +72,7 @@ static enum err read_file(const char *path, struct buf *to, struct why *why)
                : why_set(why, ERR_IO, "read %s: %s", path, fd < 0 || n < 0 ? strerror(saved) : "too big");
 }
 
-/* --- new
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- new -------------------------------------------------------------------------------------- */
 
 struct new_options {
     const char *path, *partitions, *app, *fctry, *bundle, *size;
@@ -263,8 +262,7 @@ enum err command_new(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* --- show
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- show ------------------------------------------------------------------------------------- */
 
 static error_t take_path(int key, char *arg, struct argp_state *state)
 {

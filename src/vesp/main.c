@@ -1,12 +1,8 @@
 /*
  * vesp - a virtual ESP node: flash in a file, the bootloader's rules, and an application that runs out of that flash.
  */
-#include "base/text.h"
-#include "boot/boot.h"
-#include "boot/slot.h"
 #include "vesp/vesp.h"
 
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -18,7 +18,7 @@ static bool take_text(const struct json *doc, const char *key, char *to, size_t 
     return value == NULL || (text != NULL && text_copy(to, size, text));
 }
 
-/* --- job document ------------------------------------------------------------------------------------------------ */
+/* --- job document ----------------------------------------------------------------------------- */
 
 static enum err put_plain(struct json_out *out, const char *key, const char *value, struct why *why)
 {
@@ -82,7 +82,7 @@ void job_document_deinit(struct job_document *doc)
     doc->metadata = NULL;
 }
 
-/* --- fetch -------------------------------------------------------------------------------------------------------- */
+/* --- fetch ------------------------------------------------------------------------------------ */
 
 enum err fetch_message_write(struct buf *to, const struct fetch_message *m, struct why *why)
 {
@@ -114,7 +114,7 @@ enum err fetch_message_read(struct fetch_message *m, struct bytes payload, struc
     return err;
 }
 
-/* --- status report ------------------------------------------------------------------------------------------------ */
+/* --- status report ---------------------------------------------------------------------------- */
 
 static const char *const status_words[] = {"invalid", "in-progress", "success", "failed", "delayed", "rejected"};
 
@@ -241,7 +241,7 @@ bool status_info_is_rollback(const char *info)
            strncmp(info, "MQTT did not connect within", 27) == 0;
 }
 
-/* --- node description --------------------------------------------------------------------------------------------- */
+/* --- node description ------------------------------------------------------------------------- */
 
 static void copy_member(const struct json *object, const char *key, char *to, size_t size)
 {

@@ -19,7 +19,7 @@
 #define METADATA_MAX     4096         /* characters of a job's metadata object */
 #define MESSAGE_MAX      (128 * 1024) /* longer messages of nodes are refused unread */
 
-/* --- job document ------------------------------------------------------------------------------------------------ */
+/* --- job document ----------------------------------------------------------------------------- */
 
 struct job_document {
     char job_id[JOB_ID_SIZE], url[JOB_URL_SIZE], stream_id[JOB_ID_SIZE], fw_version[FW_VERSION_SIZE], file_md5[33];
@@ -34,7 +34,7 @@ enum err job_document_write(struct buf *to, const struct job_document *doc, stru
 enum err job_document_read(struct job_document *doc, struct bytes payload, struct why *why);
 void job_document_deinit(struct job_document *doc);
 
-/* --- fetch -------------------------------------------------------------------------------------------------------- */
+/* --- fetch ------------------------------------------------------------------------------------ */
 
 struct fetch_message {
     char node_id[NODE_ID_SIZE], fw_version[FW_VERSION_SIZE], network_id[17];
@@ -43,7 +43,7 @@ struct fetch_message {
 enum err fetch_message_write(struct buf *to, const struct fetch_message *m, struct why *why);
 enum err fetch_message_read(struct fetch_message *m, struct bytes payload, struct why *why);
 
-/* --- status report ------------------------------------------------------------------------------------------------ */
+/* --- status report ---------------------------------------------------------------------------- */
 
 /* Numbers of RainMaker's ota_status_t. */
 enum report_status {
@@ -78,7 +78,7 @@ int status_info_percent(const char *info);
 bool status_info_is_rebooting(const char *info);
 bool status_info_is_rollback(const char *info);
 
-/* --- node description --------------------------------------------------------------------------------------------- */
+/* --- node description ------------------------------------------------------------------------- */
 
 struct node_description {
     char node_id[NODE_ID_SIZE], name[65], fw_version[FW_VERSION_SIZE], type[65], subtype[65], model[65],

@@ -118,8 +118,7 @@ struct sqlite_store {
     struct log *log;
 };
 
-/* --- one statement, start to end
- * -------------------------------------------------------------------------------------- */
+/* --- one statement, start to end -------------------------------------------------------------- */
 
 struct run {
     struct sqlite_store *s;
@@ -199,8 +198,7 @@ static enum err finish_one(struct run *r, bool is_found, struct why *why)
     return err == ERR_NONE && !is_found ? ERR_NOT_FOUND : err;
 }
 
-/* --- transactions ----------------------------------------------------------------------------------------------------
- */
+/* --- transactions ----------------------------------------------------------------------------- */
 
 static enum err db_begin(struct fleet_store *port, struct why *why)
 {
@@ -234,8 +232,7 @@ static enum err db_commit(struct fleet_store *port, struct why *why)
     return ERR_NONE;
 }
 
-/* --- nodes -----------------------------------------------------------------------------------------------------------
- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 static void read_node(struct run *r, struct node *n)
 {
@@ -331,8 +328,7 @@ static enum err db_node_config_get(struct fleet_store *s, const char *id, char *
     return finish_one(&r, is_found, why);
 }
 
-/* --- images ----------------------------------------------------------------------------------------------------------
- */
+/* --- images ----------------------------------------------------------------------------------- */
 
 static void read_image(struct run *r, struct image *i)
 {
@@ -424,8 +420,7 @@ static enum err db_blob_uses(struct fleet_store *s, const char *sha256, int64_t 
     return one_number(&r, images, why);
 }
 
-/* --- jobs ------------------------------------------------------------------------------------------------------------
- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 static void read_job(struct run *r, struct job *j)
 {
@@ -559,8 +554,7 @@ static enum err db_jobs_pushing(struct fleet_store *s, struct job *to, unsigned 
     return read_jobs(&r, to, max, count, why);
 }
 
-/* --- executions ------------------------------------------------------------------------------------------------------
- */
+/* --- executions ------------------------------------------------------------------------------- */
 
 static void read_execution(struct run *r, struct execution *e)
 {
@@ -684,8 +678,7 @@ static enum err db_timeline_list(struct fleet_store *s, const char *job_id, cons
     return finish(&r, why);
 }
 
-/* --- outbox, events --------------------------------------------------------------------------------------------------
- */
+/* --- outbox, events --------------------------------------------------------------------------- */
 
 static enum err db_outbox_add(struct fleet_store *s, const struct outbox_row *row, struct why *why)
 {
@@ -771,8 +764,7 @@ static enum err db_event_bounds(struct fleet_store *s, int64_t *first, int64_t *
     return finish(&r, why);
 }
 
-/* --- users, tokens ---------------------------------------------------------------------------------------------------
- */
+/* --- users, tokens ---------------------------------------------------------------------------- */
 
 static enum err user_by(struct fleet_store *s, enum query query, const char *key, struct user *to, struct why *why)
 {
@@ -908,8 +900,7 @@ static const struct fleet_store_ops ops = {
     .tokens_delete_user = db_tokens_delete_user,
 };
 
-/* --- open and close --------------------------------------------------------------------------------------------------
- */
+/* --- open and close --------------------------------------------------------------------------- */
 
 static enum err run_sql(struct sqlite_store *s, const char *sql, struct why *why)
 {
