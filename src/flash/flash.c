@@ -1,12 +1,13 @@
 #include "flash/flash.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static enum err check_range(struct stretch s, uint32_t at, size_t len, const char *what, struct why *why)
 {
     if (at > s.size_bytes || len > s.size_bytes - at)
-        return why_set(why, ERR_FLASH, "%s of %zu bytes at 0x%x leaves the partition of 0x%x bytes", what, len, at,
-                       s.size_bytes);
+        return why_set(why, ERR_FLASH, "%s of %zu bytes at 0x%" PRIx32 " leaves the partition of 0x%" PRIx32 " bytes",
+                       what, len, at, s.size_bytes);
     return ERR_NONE;
 }
 
@@ -26,7 +27,8 @@ enum err stretch_erase(struct stretch s, uint32_t at, uint32_t len, struct why *
 {
     enum err err = check_range(s, at, len, "erase", why);
     if (err == ERR_NONE && (at % FLASH_SECTOR_BYTES != 0 || len % FLASH_SECTOR_BYTES != 0))
-        err = why_set(why, ERR_FLASH, "erase of 0x%x bytes at 0x%x does not cover whole sectors", len, at);
+        err = why_set(why, ERR_FLASH, "erase of 0x%" PRIx32 " bytes at 0x%" PRIx32 " does not cover whole sectors", len,
+                      at);
     for (uint32_t done = 0; err == ERR_NONE && done < len; done += FLASH_SECTOR_BYTES)
         err = s.flash->ops->erase(s.flash, (s.at + at + done) / FLASH_SECTOR_BYTES, why);
     return err;
@@ -35,7 +37,8 @@ enum err stretch_erase(struct stretch s, uint32_t at, uint32_t len, struct why *
 static enum err ram_check(struct flash *f, uint32_t at, size_t len, struct why *why)
 {
     if (at > f->size_bytes || len > f->size_bytes - at)
-        return why_set(why, ERR_FLASH, "0x%x + %zu is past the end of flash (0x%x)", at, len, f->size_bytes);
+        return why_set(why, ERR_FLASH, "0x%" PRIx32 " + %zu is past the end of flash (0x%" PRIx32 ")", at, len,
+                       f->size_bytes);
     return ERR_NONE;
 }
 

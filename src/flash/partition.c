@@ -4,6 +4,7 @@
 #include "crypto/digest.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,8 +106,9 @@ static enum err take_record(struct partition_table *t, const uint8_t *r, uint32_
     *p = (struct partition){r[2], r[3], get_u32(r + 4), get_u32(r + 8), get_u32(r + 28), {0}};
     text_copy_field(p->label, sizeof p->label, r + 12, PARTITION_LABEL_LEN);
     if (flash_size > 0 && (p->at > flash_size || p->size_bytes > flash_size - p->at))
-        return why_set(why, ERR_FORMAT, "partition %s (0x%x at 0x%x) leaves the flash of 0x%x bytes", p->label,
-                       p->size_bytes, p->at, flash_size);
+        return why_set(why, ERR_FORMAT,
+                       "partition %s (0x%" PRIx32 " at 0x%" PRIx32 ") leaves the flash of 0x%" PRIx32 " bytes",
+                       p->label, p->size_bytes, p->at, flash_size);
     t->count++;
     return ERR_NONE;
 }
@@ -127,7 +129,8 @@ enum err partition_table_read(struct partition_table *t, struct bytes raw, uint3
         } else if (magic == 0x50aa && t->count < PARTITIONS_MAX)
             err = take_record(t, r, flash_size, why);
         else
-            err = why_set(why, ERR_FORMAT, "partition table record %u has magic 0x%04x", at / RECORD, magic);
+            err =
+                why_set(why, ERR_FORMAT, "partition table record %u has magic 0x%04x", (unsigned)(at / RECORD), magic);
         if (err != ERR_NONE)
             return err;
     }

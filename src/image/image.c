@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define ESP8266_HEADER_LEN 8
@@ -185,7 +186,8 @@ static enum err take_segment_header(struct image_reader *r)
     unsigned index = f->segments_read;
     if (len % 4 != 0 || len >= IMAGE_SEGMENT_BYTES_MAX)
         return BREAK(r, ERR_IMAGE_SEGMENTS,
-                     "segment %u of %u says %u bytes at 0x%08x; a length is a multiple of 4 below 16 MB"
+                     "segment %u of %u says %" PRIu32 " bytes at 0x%08" PRIx32
+                     "; a length is a multiple of 4 below 16 MB"
                      " (is the file cut off, or padded with 0xff?)",
                      index + 1, f->segment_count, len, address);
     f->segments[index].address = address;
@@ -213,8 +215,8 @@ static enum err check_mapping(struct image_reader *r)
         uint32_t address = f->segments[i].address;
         if (chip_maps(f->chip, address) && (f->segments[i].at - address) % page != 0)
             return BREAK(r, ERR_IMAGE_SEGMENTS,
-                         "segment %u lies at file offset 0x%x, which its address 0x%08x cannot map "
-                         "with pages of %u KB",
+                         "segment %u lies at file offset 0x%" PRIx32 ", which its address 0x%08" PRIx32 " cannot map "
+                         "with pages of %" PRIu32 " KB",
                          i + 1, f->segments[i].at, address, page / 1024);
     }
     return ERR_NONE;
@@ -297,8 +299,8 @@ static enum err take_crc(struct image_reader *r)
     uint32_t stored = get_u32(r->collect);
     end_of_image(r);
     if (stored != expected)
-        return BREAK(r, ERR_IMAGE_CHECKSUM, "the ESP8266 V2 image ends in CRC 0x%08x, its bytes give 0x%08x", stored,
-                     expected);
+        return BREAK(r, ERR_IMAGE_CHECKSUM,
+                     "the ESP8266 V2 image ends in CRC 0x%08" PRIx32 ", its bytes give 0x%08" PRIx32, stored, expected);
     return ERR_NONE;
 }
 
