@@ -16,11 +16,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ struct server {
     struct http *http;
     char *hosts[HOSTS_MAX];
     unsigned host_count;
+    int lock_fd;
     char public_url[320], mqtt_host[280], password[40], uploads[512];
 };
 
@@ -68,6 +70,20 @@ static void image_url(struct link_urls *urls, const struct image *image, time_ms
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
+/* One server for one folder: the lock goes with the process, however it ends. */
+static enum err lock_data(struct server *s, struct why *why)
+{
+    char path[512];
+    path_in(s, "lock", path, sizeof path);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0)
+        return why_set(why, ERR_IO, "open %s: %s", path, strerror(errno));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return ERR_NONE;
+    close(s->lock_fd);
+    return why_set(why, ERR_BUSY, "another pluviod works in %s", s->settings.data);
+}
+
 static enum err data_up(struct server *s, struct why *why)
 {
     char path[512];
@@ -80,7 +96,12 @@ static enum err data_up(struct server *s, struct why *why)
     /* Others may pass through, as the broker's user must, but not look around; what is secret has its own folder. */
     if (mkdir(path, 0711) != 0 && errno != EEXIST)
         return why_set(why, ERR_IO, "make the folder %s: %s", path, strerror(errno));
-    return ERR_NONE;
+    return lock_data(s, why);
+}
+
+static void data_down(struct server *s)
+{
+    close(s->lock_fd);
 }
 
 static enum err names_up(struct server *s, struct why *why)
@@ -270,9 +291,9 @@ static const struct part {
     enum err (*up)(struct server *s, struct why *why);
     void (*down)(struct server *s);
 } parts[] = {
-    {"data folder", data_up, NULL},  {"names", names_up, names_down}, {"keys", keys_up, keys_down},
-    {"store", store_up, store_down}, {"fleet", fleet_up, NULL},       {"rest", rest_up, NULL},
-    {"admin", admin_up, NULL},       {"http", http_up, http_down},    {"broker", broker_up, broker_down},
+    {"data folder", data_up, data_down}, {"names", names_up, names_down}, {"keys", keys_up, keys_down},
+    {"store", store_up, store_down},     {"fleet", fleet_up, NULL},       {"rest", rest_up, NULL},
+    {"admin", admin_up, NULL},           {"http", http_up, http_down},    {"broker", broker_up, broker_down},
     {"bus", bus_up, bus_down},
 };
 
