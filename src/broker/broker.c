@@ -76,6 +76,7 @@ static void choose_folder(struct broker *b, const char *wanted)
     text_copy(b->folder, sizeof b->folder, wanted);
     if (geteuid() != 0 || b->uid == 0 || can_reach(b, wanted))
         return;
+    b->is_in_run = true;
     sha256_of(digest, bytes_of_text(wanted));
     snprintf(b->folder, sizeof b->folder, "/run/pluvio-%02x%02x%02x%02x", digest[0], digest[1], digest[2], digest[3]);
 }
@@ -232,6 +233,19 @@ enum err broker_start(struct broker *b, const struct broker_config *c, struct lo
     return b->is_started ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no thread for the broker");
 }
 
+/* A folder of ours in /run holds a copy of the server's key: it goes with the broker. */
+static void remove_folder(const struct broker *b)
+{
+    static const char *const names[] = {"mosquitto.conf", "acl",       "ca.crt",   "server.crt",
+                                        "server.key",     "plugin.so", "mqtt.sock"};
+    char path[KEYS_PATH_SIZE];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", b->folder, names[i]);
+        unlink(path);
+    }
+    rmdir(b->folder);
+}
+
 void broker_stop(struct broker *b)
 {
     if (!b->is_started)
@@ -244,4 +258,6 @@ void broker_stop(struct broker *b)
     pthread_mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
     b->is_started = false;
+    if (b->is_in_run)
+        remove_folder(b);
 }

@@ -31,7 +31,7 @@ struct broker {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     pid_t child; /* 0 when none runs */
-    bool is_stopping, is_started;
+    bool is_stopping, is_started, is_in_run;
     uid_t uid;
     gid_t gid;
 };
