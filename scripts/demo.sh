@@ -44,7 +44,7 @@ https=$(free_port 8443) http=$(free_port 8080) node=$(free_port $((https + 1))) 
 step "Starting pluviod"
 spawn "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node" --mqtt-port "$mqtt" >"$work/pluviod.log" 2>&1 &
 pids+=($!)
-wait_for 20 curl -sf "http://127.0.0.1:$http/healthz" || fail "pluviod did not start"
+wait_for 40 curl -sf "http://127.0.0.1:$http/healthz" || fail "pluviod did not start"
 "$bin/pluvio" login --server "http://127.0.0.1:$http" --password-file "$work/data/admin-password"
 
 step "Five virtual nodes, blinky 1.0.0"
@@ -55,7 +55,7 @@ for i in 1 2 3 4 5; do
   pids+=($!)
 done
 online() { [ "$("$bin/pluvio" node list --json | jq '[.node_info[] | select(.node_status == "online")] | length')" = "$1" ]; }
-wait_for 30 online 5 || fail "the nodes did not connect" "$work/lamp-1.log"
+wait_for 60 online 5 || fail "the nodes did not connect" "$work/lamp-1.log"
 "$bin/pluvio" node list
 
 step "Uploading blinky 1.1.0 and pushing it to all five"
@@ -64,7 +64,7 @@ step "Uploading blinky 1.1.0 and pushing it to all five"
 
 version() { "$bin/pluvio" node list --json | jq -r "[.node_info[] | select(.fw_version == \"$1\" and .node_status == \"online\")] | length"; }
 all_on() { [ "$(version 1.1.0)" = 5 ]; }
-wait_for 20 all_on || fail "the nodes did not come back on 1.1.0" "$work/lamp-1.log"
+wait_for 40 all_on || fail "the nodes did not come back on 1.1.0" "$work/lamp-1.log"
 "$bin/pluvio" node list
 printf '%s✓ All five nodes run blinky 1.1.0.%s\n' "$green" "$off"
 
@@ -73,7 +73,7 @@ step "Pushing blinky 1.2.0, whose self-test fails, to lamp-1"
 if "$bin/pluvio" job start --image blinky-1.2.0 --name "Blinky 1.2.0" lamp-1 --force-push --watch; then fail "the bad image was not noticed"; fi
 reason=$("$bin/pluvio" job list --json | jq -r '.ota_jobs[0] | "\(.states."rolled-back") \(.status)"')
 [ "$reason" = "1 finished" ] || fail "the rollback was not reported ($reason)" "$work/lamp-1.log"
-wait_for 20 all_on || fail "lamp-1 did not come back on 1.1.0" "$work/lamp-1.log"
+wait_for 40 all_on || fail "lamp-1 did not come back on 1.1.0" "$work/lamp-1.log"
 grep -h "Self-test" "$work/lamp-1.log" | tail -n 1 | sed "s/^/$dim  lamp-1: /; s/\$/$off/"
 printf '%s✓ lamp-1 tried 1.2.0, found itself wanting, and runs 1.1.0 again.%s\n' "$green" "$off"
 

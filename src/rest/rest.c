@@ -196,8 +196,8 @@ static const struct web_page *find_page(const struct rest *rest, const char *pat
 
 static bool serve_page(struct rest *rest, const struct rest_request *q, struct rest_response *p)
 {
-    const struct web_page *page =
-        q->listener != REST_NODES && strcmp(q->method, "GET") == 0 ? find_page(rest, q->path) : NULL;
+    bool is_read = strcmp(q->method, "GET") == 0 || strcmp(q->method, "HEAD") == 0;
+    const struct web_page *page = q->listener != REST_NODES && is_read ? find_page(rest, q->path) : NULL;
     if (page == NULL)
         return false;
     p->type = page->type;

@@ -5,8 +5,17 @@ server_options=(--log-level info)
 start_server
 login
 add_node n1; add_node n2; run_node n1 fast
-wait_for 30 is_online n1 || die "n1 did not connect"
+wait_for 60 is_online n1 || die "n1 did not connect"
 upload blinky-1.1.0
+
+# The dashboard comes with its policy, and from nowhere but here
+curl -sI --cacert "$work/data/keys/ca.crt" "https://localhost:$https/" >"$work/head"
+grep -qi '^content-type: text/html; charset=utf-8' "$work/head" || die "the page's type: $(cat "$work/head")"
+grep -qi "^content-security-policy: default-src 'none'" "$work/head" || die "the page has no policy"
+for file in app.js app.css icon.svg; do
+  curl -sf --cacert "$work/data/keys/ca.crt" "https://localhost:$https/$file" | cmp -s - "$root/web/$file" || die "$file differs"
+done
+grep -nE 'https?://' "$root"/web/*.html "$root"/web/*.js "$root"/web/*.css && die "the page asks elsewhere"
 
 # REST: malformed JSON on every path that takes a body
 for path in /v1/login2 /v1/admin/otaimage /v1/admin/otaimage/upload_confirm /v1/admin/otajob /v1/admin/otajob/retrigger /v1/admin/nodes; do
@@ -48,7 +57,7 @@ mq -t pluvio/presence/n1/disconnected -m ''
 # an otastatus that an old node cut at 199 bytes
 long=$(printf '{"ota_job_id":"%s","status":"in-progress","additional_info":"%0200d","ts":1760000000}' "$job" 0)
 mq -t node/n2/otastatus -m "${long:0:199}"
-wait_for 20 in_state "$job" n2 in-progress || die "the cut report was not understood: $(state "$job" n2)"
+wait_for 40 in_state "$job" n2 in-progress || die "the cut report was not understood: $(state "$job" n2)"
 is_online n1 || die "a forged notice was believed"
 [ "$(job_field "$job" success_count)" = 0 ] || die "a forged report was believed"
 grep -q "cut off; job and status were recovered" "$work/pluviod.log" || die "the salvage was not logged"
@@ -68,6 +77,6 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=n
 
 # and all of it left the server whole
 job=$(start_job --image blinky-1.1.0 n1 --force-push)
-wait_for 60 is_finished "$job" || die "the server does not work any more"
+wait_for 120 is_finished "$job" || die "the server does not work any more"
 [ "$(state "$job" n1)" = success ] || die "n1 ended as $(state "$job" n1)"
 echo "bad input did no harm"

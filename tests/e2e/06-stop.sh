@@ -12,19 +12,19 @@ for signal in TERM INT; do
   login
   [ "$signal" = INT ] || { add_node n1; }
   run_node n1 fast
-  wait_for 30 is_online n1 || die "n1 did not connect"
+  wait_for 60 is_online n1 || die "n1 did not connect"
   curl -sN -H "Authorization: $(token)" "http://127.0.0.1:$http/v1/admin/events" >"$work/events" &
   stream=$!
-  wait_for 10 grep -q welcome "$work/events" || die "no event stream"
+  wait_for 20 grep -q welcome "$work/events" || die "no event stream"
   broker=$(pgrep -P "$server_pid" mosquitto) app=$(pgrep -P "${pids[-1]}")
   kill -TERM "${pids[-1]}"; wait "${pids[-1]}" 2>/dev/null || true
   is_offline() { ! is_online n1; }
-  wait_for 10 is_offline || die "n1 is still online"
+  wait_for 20 is_offline || die "n1 is still online"
   if [ "$signal" = INT ]; then python3 -c "import os,signal; os.kill($server_pid, signal.SIGINT)"; else kill -TERM "$server_pid"; fi
   wait "$server_pid" || die "pluviod did not end well"
   wait "$stream" 2>/dev/null || true
   gone() { ! kill -0 "$broker" 2>/dev/null && ! kill -0 "$app" 2>/dev/null; }
-  wait_for 5 gone || die "a process stayed behind"
+  wait_for 20 gone || die "a process stayed behind"
   pids=() server_pid=''
 done
 # The broker dies with a killed server, too, and a killed broker is started again
@@ -32,10 +32,10 @@ start_server
 broker=$(pgrep -P "$server_pid" mosquitto)
 kill -KILL "$broker"
 again() { local new; new=$(pgrep -P "$server_pid" mosquitto) && [ "$new" != "$broker" ]; }
-wait_for 10 again || die "the broker was not started again"
+wait_for 20 again || die "the broker was not started again"
 broker=$(pgrep -P "$server_pid" mosquitto)
 kill -KILL "$server_pid"; wait "$server_pid" 2>/dev/null || true
 gone() { ! kill -0 "$broker" 2>/dev/null; }
-wait_for 10 gone || die "the broker outlived the server"
+wait_for 20 gone || die "the broker outlived the server"
 server_pid=''
 echo "everything stops"

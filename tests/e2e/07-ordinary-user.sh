@@ -8,13 +8,13 @@ if [ "$(id -u)" -eq 0 ]; then
   setpriv --reuid nobody --regid nogroup --clear-groups --pdeathsig TERM env HOME="$work/data" "$work/pluviod" --data "$work/data" --https-port "$https" \
     --http-port "$http" --node-port "$node_port" --mqtt-port "$mqtt" >"$work/pluviod.log" 2>&1 &
   server_pid=$!
-  wait_for 30 curl -sf "http://127.0.0.1:$http/healthz" || die "the server did not start as an ordinary user"
+  wait_for 60 curl -sf "http://127.0.0.1:$http/healthz" || die "the server did not start as an ordinary user"
 else
   start_server
 fi
 login
 add_node n1; run_node n1 fast
-wait_for 30 is_online n1 || die "n1 did not connect"
+wait_for 60 is_online n1 || die "n1 did not connect"
 for file in keys/ca.key keys/server.key keys/token.key admin-password pluvio.db; do
   [ "$(stat -c %a "$work/data/$file")" = 600 ] || die "$file has mode $(stat -c %a "$work/data/$file")"
 done

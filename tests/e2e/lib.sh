@@ -38,7 +38,7 @@ start_server() {  # start_server [OPTION...]
   spawn "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node_port" --mqtt-port "$mqtt" \
     --log-level debug "${server_options[@]}" "$@" >>"$work/pluviod.log" 2>&1 &
   server_pid=$!
-  wait_for 30 curl -sf "http://127.0.0.1:$http/healthz" || die "the server did not start"
+  wait_for 60 curl -sf "http://127.0.0.1:$http/healthz" || die "the server did not start"
 }
 
 login() { "$bin/pluvio" login --server "http://127.0.0.1:$http" --password-file "$work/data/admin-password" >/dev/null; }
