@@ -80,7 +80,11 @@ const states = {
   'delayed': ['…', 'Delayed', 'wait', 0], 'failed': ['!', 'Failed, will retry', 'wait', 0], 'success': ['✓', 'Success', 'good', 100],
   'rejected': ['✗', 'Rejected', 'bad', 100], 'rolled-back': ['↶', 'Rolled back', 'bad', 100], 'gave-up': ['✗', 'Gave up', 'bad', 100],
 };
-const jobStates = { active: ['▶', 'Active', 'move'], finished: ['✓', 'Finished', 'good'], cancelled: ['■', 'Cancelled', 'dim'] };
+const jobStates = {
+  active: ['▶', 'Active', 'move'], finished: ['✓', 'Finished', 'good'], cancelled: ['■', 'Cancelled', 'dim'],
+  'finished-in-part': ['◐', 'Finished, not everywhere', 'wait'],
+};
+const jobState = (job) => state(job.status === 'finished' && job.success_count < job.total_count ? 'finished-in-part' : job.status, jobStates);
 
 function state(name, table = states) {
   const [sign, word, tone] = table[name] || ['·', name, 'dim'];
@@ -129,7 +133,7 @@ async function overview() {
     panel('Jobs', null, [th('Job'), th('Image', 'hide-small'), th('Progress'), th('Done', 'num'), th('Status'), th('Started', 'hide-small')],
       jobs.ota_jobs.map((j) => el('tr', { class: 'pick', onclick: () => { location.hash = `#/jobs/${j.ota_job_id}`; } },
         td(el('a', { href: `#/jobs/${j.ota_job_id}` }, j.ota_job_name)), td(byId.get(j.ota_image_id)?.fw_version ?? '–', 'hide-small'), td(jobBar(j)),
-        td(`${j.completed_count}/${j.total_count}`, 'num'), td(state(j.status, jobStates)), td(when(Number(j.triggered_timestamp)), 'hide-small'))),
+        td(`${j.completed_count}/${j.total_count}`, 'num'), td(jobState(j)), td(when(Number(j.triggered_timestamp)), 'hide-small'))),
       el('p', { class: 'empty' }, 'No job yet. Start one:', el('code', {}, 'pluvio job start --image NAME --all --force-push --watch'))),
     panel('Images', null, [th('Image'), th('Version'), th('Project', 'hide-small'), th('Platform'), th('Size', 'num hide-small'), th('Uploaded', 'hide-small')],
       images.ota_images.map((i) => el('tr', {}, td(i.image_name), td(el('span', { class: 'mono' }, i.fw_version)), td(i.project_name || i.model, 'hide-small'), td(i.platform),
@@ -173,7 +177,7 @@ async function jobPage(id, nodeId) {
   } }, 'Cancel job');
   show(
     el('p', { class: 'sub' }, el('a', { href: '#/' }, '← Overview')),
-    el('h1', {}, job.ota_job_name), el('p', { class: 'sub' }, state(job.status, jobStates), ` · ${image ? `${image.model} ${image.fw_version}` : 'image deleted'} · started `,
+    el('h1', {}, job.ota_job_name), el('p', { class: 'sub' }, jobState(job), ` · ${image ? `${image.model} ${image.fw_version}` : 'image deleted'} · started `,
       when(Number(job.triggered_timestamp)), ` by ${job.owner}`),
     el('div', { class: 'cards' }, figure(job.total_count, 'nodes'), figure(job.success_count, 'succeeded'), figure(job.in_progress_count + job.started_count, 'in progress'),
       figure(job.rejected_count, 'rejected or rolled back'), figure(job.failed_count, 'failed')),

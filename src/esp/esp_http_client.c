@@ -12,6 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The option was renamed in 7.85; Ubuntu 22.04 has 7.81. */
+#if LIBCURL_VERSION_NUM >= 0x075500
+#define ALLOW_HTTP_ONLY(curl) curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https")
+#else
+#define ALLOW_HTTP_ONLY(curl) curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS))
+#endif
+
 #define TIMEOUT_DEFAULT_MS 5000
 #define REDIRECTS_DEFAULT  10
 #define KEPT_MAX           (64 * 1024)
@@ -106,7 +113,7 @@ esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *co
     c->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
     curl_easy_setopt(c->easy, CURLOPT_URL, config->url);
     curl_easy_setopt(c->easy, CURLOPT_USERAGENT, config->user_agent ? config->user_agent : USER_AGENT);
-    curl_easy_setopt(c->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    ALLOW_HTTP_ONLY(c->easy);
     curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, config->disable_auto_redirect ? 0L : 1L);
     curl_easy_setopt(c->easy, CURLOPT_MAXREDIRS,
                      (long)(config->max_redirection_count ? config->max_redirection_count : REDIRECTS_DEFAULT));

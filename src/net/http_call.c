@@ -4,6 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The option was renamed in 7.85; Ubuntu 22.04 has 7.81. */
+#if LIBCURL_VERSION_NUM >= 0x075500
+#define ALLOW_HTTP_ONLY(curl) curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https")
+#else
+#define ALLOW_HTTP_ONLY(curl) curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS))
+#endif
+
 #define ANSWER_MAX (64 * 1024 * 1024)
 #define CONNECT_MS 10000L
 #define STALL_S    60L
@@ -65,7 +72,7 @@ enum err http_call(const struct http_call *call, struct http_answer *answer, str
     headers = curl_slist_append(headers, "Expect:"); /* an upload need not wait for the server's permission */
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    ALLOW_HTTP_ONLY(curl);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
