@@ -37,6 +37,7 @@ struct server {
     struct blob_folder blob;
     struct fleet fleet;
     struct fleet_bell bell;
+    pthread_mutex_t bell_lock;
     struct link_urls urls;
     struct broker broker;
     struct bus_thread *bus;
@@ -58,8 +59,19 @@ static void path_in(const struct server *s, const char *name, char *to, size_t s
 static void ring(struct fleet_bell *bell)
 {
     struct server *s = (struct server *)(void *)((char *)bell - offsetof(struct server, bell));
+    pthread_mutex_lock(&s->bell_lock);
     bus_ring(s->bus);
     http_ring(s->http);
+    pthread_mutex_unlock(&s->bell_lock);
+}
+
+/* Who is rung, from any thread: parts come and go while others ring. */
+static void connect_bell(struct server *s, struct bus_thread *bus, struct http *http)
+{
+    pthread_mutex_lock(&s->bell_lock);
+    s->bus = bus;
+    s->http = http;
+    pthread_mutex_unlock(&s->bell_lock);
 }
 
 static void image_url(struct link_urls *urls, const struct image *image, time_ms now, char *to, size_t size)
@@ -166,6 +178,7 @@ static void store_down(struct server *s)
 static enum err fleet_up(struct server *s, struct why *why)
 {
     s->bell.ring = ring;
+    pthread_mutex_init(&s->bell_lock, NULL);
     fleet_init(&s->fleet, sqlite_store_port(s->store), &s->entropy, &s->log, &s->bell);
     return fleet_start(&s->fleet, system_now(), why);
 }
@@ -233,13 +246,16 @@ static enum err http_up(struct server *s, struct why *why)
         .key_path = s->keys.server_key,
         .ca_path = s->keys.ca_cert,
     };
-    return http_start(&s->http, &config, why);
+    struct http *http = NULL;
+    enum err err = http_start(&http, &config, why);
+    connect_bell(s, s->bus, http);
+    return err;
 }
 
 static void http_down(struct server *s)
 {
     struct http *http = s->http;
-    s->http = NULL;
+    connect_bell(s, s->bus, NULL);
     http_stop(http);
 }
 
@@ -276,13 +292,17 @@ static void broker_down(struct server *s)
 static enum err bus_up(struct server *s, struct why *why)
 {
     struct bus_config config = {&s->fleet, &s->urls, &s->log, s->broker.socket_path, s->settings.fault};
-    return bus_start(&s->bus, &config, why);
+    struct bus_thread *bus = NULL;
+    enum err err = bus_start(&bus, &config, why);
+    connect_bell(s, bus, s->http);
+    bus_ring(bus); /* what was written before it could be rung */
+    return err;
 }
 
 static void bus_down(struct server *s)
 {
     struct bus_thread *bus = s->bus;
-    s->bus = NULL;
+    connect_bell(s, NULL, s->http);
     bus_stop(bus);
 }
 
