@@ -15,6 +15,8 @@
 #include "ota/ota.h"
 #include "wire/message.h"
 
+#include <stdatomic.h>
+
 #define SUBSCRIPTIONS_MAX 10
 #define WORK_QUEUE_LENGTH 16
 
@@ -32,7 +34,8 @@ struct rmaker {
         rmaker_message_cb call;
     } subscriptions[SUBSCRIPTIONS_MAX];
     unsigned subscription_count;
-    bool is_connected, is_started;
+    atomic_bool is_connected; /* written by the MQTT task */
+    bool is_started;
     struct {
         bool is_enabled;
         struct ota mind;
@@ -41,7 +44,7 @@ struct rmaker {
         struct job_document job;
         bool was_rmaker_ota; /* the trial flag was in flash */
         bool is_fetching;    /* an otafetch waits for its PUBACK */
-        int fetch_message, fetch_failures;
+        int fetch_message, acknowledged_message, fetch_failures;
         esp_timer_handle_t trial_timer, fetch_timer;
         char last_info[STATUS_INFO_SIZE];
     } ota;

@@ -200,11 +200,20 @@ static void fetch_now(void *arg)
     esp_rmaker_ota_fetch();
 }
 
+/* No PUBACK in time, or the delay of a retry is over. */
+static void fetch_again(void *arg)
+{
+    (void)arg;
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    OTA.is_fetching = false;
+    xSemaphoreGive(OTA.lock);
+    esp_rmaker_ota_fetch();
+}
+
 static void on_fetch_timer(void *arg)
 {
     (void)arg;
-    OTA.is_fetching = false; /* no PUBACK in time, or the delay of a retry is over */
-    esp_rmaker_work_queue_add_task(fetch_now, NULL);
+    esp_rmaker_work_queue_add_task(fetch_again, NULL);
 }
 
 static void arm_fetch_timer(int64_t ms)
@@ -213,10 +222,38 @@ static void arm_fetch_timer(int64_t ms)
     esp_timer_start_once(OTA.fetch_timer, (uint64_t)ms * 1000);
 }
 
+static bool begin_fetch(void)
+{
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    bool is_first = !OTA.is_fetching;
+    OTA.is_fetching = true;
+    OTA.fetch_message = -1;
+    OTA.acknowledged_message = -1;
+    xSemaphoreGive(OTA.lock);
+    return is_first;
+}
+
+/* The message id is known after the publish; its PUBACK may have come before that, from another task. */
+static void await_puback(int message_id)
+{
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    OTA.fetch_message = message_id;
+    OTA.is_fetching = OTA.acknowledged_message < message_id; /* brokers acknowledge in order */
+    if (!OTA.is_fetching)
+        OTA.fetch_failures = 0;
+    bool is_waiting = OTA.is_fetching;
+    xSemaphoreGive(OTA.lock);
+    if (is_waiting)
+        arm_fetch_timer(FETCH_ACK_MS);
+}
+
 static esp_err_t fetch_failed(esp_err_t err)
 {
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    OTA.is_fetching = false;
     int doublings = OTA.fetch_failures < FETCH_DOUBLINGS ? OTA.fetch_failures : FETCH_DOUBLINGS;
     OTA.fetch_failures++;
+    xSemaphoreGive(OTA.lock);
     arm_fetch_timer((int64_t)FETCH_BASE_MS << doublings);
     return err;
 }
@@ -225,32 +262,37 @@ esp_err_t esp_rmaker_ota_fetch(void)
 {
     struct fetch_message m = {{0}, {0}, {0}};
     struct buf text = {0};
-    if (OTA.is_fetching)
+    int message_id = -1;
+    if (!begin_fetch())
         return ESP_OK;
     if (!rmaker_context.is_connected)
         return fetch_failed(ESP_ERR_INVALID_STATE);
     text_copy(m.node_id, sizeof m.node_id, rmaker_context.node_id);
     text_copy(m.fw_version, sizeof m.fw_version, rmaker_context.info.fw_version);
     ESP_LOGI(tag, "Fetching OTA details, if any.");
-    OTA.is_fetching = true; /* before the publish: its PUBACK may come at once */
     if (fetch_message_write(&text, &m, NULL) == ERR_NONE)
-        OTA.fetch_message = rmaker_publish(TOPIC_OTAFETCH, buf_bytes(&text));
+        message_id = rmaker_publish(TOPIC_OTAFETCH, buf_bytes(&text));
     buf_deinit(&text);
-    if (OTA.fetch_message < 0) {
-        OTA.is_fetching = false;
+    if (message_id < 0)
         return fetch_failed(ESP_FAIL);
-    }
-    arm_fetch_timer(FETCH_ACK_MS);
+    await_puback(message_id);
     return ESP_OK;
 }
 
 void rmaker_ota_published(int message_id)
 {
-    if (!OTA.is_enabled || !OTA.is_fetching || message_id != OTA.fetch_message)
+    if (!OTA.is_enabled)
         return;
-    OTA.is_fetching = false;
-    OTA.fetch_failures = 0;
-    esp_timer_stop(OTA.fetch_timer);
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    OTA.acknowledged_message = message_id;
+    bool is_ours = OTA.is_fetching && message_id == OTA.fetch_message;
+    if (is_ours) {
+        OTA.is_fetching = false;
+        OTA.fetch_failures = 0;
+    }
+    xSemaphoreGive(OTA.lock);
+    if (is_ours)
+        esp_timer_stop(OTA.fetch_timer);
 }
 
 static void on_delayed_fetch(void *arg)
