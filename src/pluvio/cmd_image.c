@@ -4,6 +4,7 @@
 #include "codec/encode.h"
 #include "image/image.h"
 #include "image/pack.h"
+#include "pluvio/listing.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -339,31 +340,26 @@ enum err command_image_upload(int argc, char **argv, struct why *why)
 
 /* --- list ------------------------------------------------------------------------------------- */
 
+static void print_image_head(void)
+{
+    printf("%s%-24s %-20s %-20s %-10s %10s  %s%s\n", style(STYLE_BOLD), "NAME", "MODEL", "VERSION", "PLATFORM", "BYTES",
+           "ID", style(STYLE_NONE));
+}
+
+static void print_image(const struct json *image)
+{
+    printf("%-24s %-20s %-20s %-10s %10" PRId64 "  %s\n", text_of(image, "image_name"), text_of(image, "model"),
+           text_of(image, "fw_version"), text_of(image, "platform"), int_of(image, "file_size"),
+           text_of(image, "ota_image_id"));
+}
+
 enum err command_image_list(int argc, char **argv, struct why *why)
 {
-    static const struct option_row rows[] = {{"all", 'a', NULL, "Archived images too"}, {NULL, 0, NULL, NULL}};
-    static const struct command_line line = {rows, "", "List uploaded images, newest first.", 0, 0};
-    struct options o;
-    struct client c;
-    struct json *doc;
-    options_parse(&o, argc, argv, &line);
-    enum err err = client_open(&c, why);
-    if (err == ERR_NONE)
-        err = client_call(&c, "GET",
-                          option(&o, "all") ? "/v1/admin/otaimage?all=true&num_records=100"
-                                            : "/v1/admin/otaimage?num_records=100",
-                          NULL, &doc, why);
-    if (err != ERR_NONE)
-        return err;
-    if (o.is_json)
-        print_json(doc);
-    else
-        printf("%s%-24s %-20s %-20s %-10s %10s  %s%s\n", style(STYLE_BOLD), "NAME", "MODEL", "VERSION", "PLATFORM",
-               "BYTES", "ID", style(STYLE_NONE));
-    JSON_EACH (image, o.is_json ? NULL : json_get(doc, "ota_images"))
-        printf("%-24s %-20s %-20s %-10s %10" PRId64 "  %s\n", text_of(image, "image_name"), text_of(image, "model"),
-               text_of(image, "fw_version"), text_of(image, "platform"), int_of(image, "file_size"),
-               text_of(image, "ota_image_id"));
-    json_free(doc);
-    return ERR_NONE;
+    static const struct listing images = {.path = "/v1/admin/otaimage",
+                                          .members = "ota_images",
+                                          .help = "List uploaded images, newest first.",
+                                          .all_help = "Archived images too",
+                                          .print_head = print_image_head,
+                                          .print_row = print_image};
+    return list_all(&images, argc, argv, why);
 }

@@ -1,6 +1,7 @@
 #include "pluvio/commands.h"
 
 #include "base/text.h"
+#include "pluvio/listing.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -131,33 +132,28 @@ enum err command_job_start(int argc, char **argv, struct why *why)
 
 /* --- list, cancel ----------------------------------------------------------------------------- */
 
+static void print_job_head(void)
+{
+    printf("%s%-32s %-10s %7s %7s %7s %7s  %s%s\n", style(STYLE_BOLD), "NAME", "STATUS", "NODES", "SUCCESS", "FAILED",
+           "REJECT", "ID", style(STYLE_NONE));
+}
+
+static void print_job(const struct json *job)
+{
+    printf("%-32s %-10s %7" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 "  %s\n", text_of(job, "ota_job_name"),
+           text_of(job, "status"), int_of(job, "total_count"), int_of(job, "success_count"),
+           int_of(job, "failed_count"), int_of(job, "rejected_count"), text_of(job, "ota_job_id"));
+}
+
 enum err command_job_list(int argc, char **argv, struct why *why)
 {
-    static const struct option_row rows[] = {{"all", 'a', NULL, "Archived jobs too"}, {NULL, 0, NULL, NULL}};
-    static const struct command_line line = {rows, "", "List jobs, newest first.", 0, 0};
-    struct options o;
-    struct client c;
-    struct json *doc;
-    options_parse(&o, argc, argv, &line);
-    enum err err = client_open(&c, why);
-    if (err == ERR_NONE)
-        err = client_call(&c, "GET",
-                          option(&o, "all") ? "/v1/admin/otajob?all=true&num_records=100"
-                                            : "/v1/admin/otajob?num_records=100",
-                          NULL, &doc, why);
-    if (err != ERR_NONE)
-        return err;
-    if (o.is_json)
-        print_json(doc);
-    else
-        printf("%s%-32s %-10s %7s %7s %7s %7s  %s%s\n", style(STYLE_BOLD), "NAME", "STATUS", "NODES", "SUCCESS",
-               "FAILED", "REJECT", "ID", style(STYLE_NONE));
-    JSON_EACH (job, o.is_json ? NULL : json_get(doc, "ota_jobs"))
-        printf("%-32s %-10s %7" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 "  %s\n", text_of(job, "ota_job_name"),
-               text_of(job, "status"), int_of(job, "total_count"), int_of(job, "success_count"),
-               int_of(job, "failed_count"), int_of(job, "rejected_count"), text_of(job, "ota_job_id"));
-    json_free(doc);
-    return ERR_NONE;
+    static const struct listing all_jobs = {.path = "/v1/admin/otajob",
+                                            .members = "ota_jobs",
+                                            .help = "List jobs, newest first.",
+                                            .all_help = "Archived jobs too",
+                                            .print_head = print_job_head,
+                                            .print_row = print_job};
+    return list_all(&all_jobs, argc, argv, why);
 }
 
 enum err command_job_cancel(int argc, char **argv, struct why *why)

@@ -1,7 +1,7 @@
 #include "pluvio/commands.h"
 
-#include "base/text.h"
 #include "nvs/nvs_part.h"
+#include "pluvio/listing.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -130,32 +130,18 @@ static void print_node(const struct json *node)
     printf("  %-16s %-12s %s\n", text_of(node, "project_name"), text_of(node, "fw_version"), text_of(node, "platform"));
 }
 
+static void print_node_head(void)
+{
+    printf("%s%-24s %-14s%10s  %-16s %-12s %s%s\n", style(STYLE_BOLD), "NODE", "STATUS", "SINCE", "PROJECT", "VERSION",
+           "PLATFORM", style(STYLE_NONE));
+}
+
 enum err command_node_list(int argc, char **argv, struct why *why)
 {
-    static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
-    static const struct command_line line = {rows, "", "List nodes.", 0, 0};
-    struct options o;
-    struct client c;
-    char next[80] = "";
-    options_parse(&o, argc, argv, &line);
-    enum err err = client_open(&c, why);
-    if (err == ERR_NONE && !o.is_json)
-        printf("%s%-24s %-14s%10s  %-16s %-12s %s%s\n", style(STYLE_BOLD), "NODE", "STATUS", "SINCE", "PROJECT",
-               "VERSION", "PLATFORM", style(STYLE_NONE));
-    do {
-        char path[200];
-        struct json *doc;
-        snprintf(path, sizeof path, "/v1/admin/nodes?num_records=100%s%s", *next ? "&start_id=" : "", next);
-        if (err == ERR_NONE)
-            err = client_call(&c, "GET", path, NULL, &doc, why);
-        if (err != ERR_NONE)
-            return err;
-        if (o.is_json)
-            print_json(doc);
-        JSON_EACH (node, o.is_json ? NULL : json_get(doc, "node_info"))
-            print_node(node);
-        text_copy(next, sizeof next, text_of(doc, "next_id"));
-        json_free(doc);
-    } while (*next);
-    return ERR_NONE;
+    static const struct listing nodes = {.path = "/v1/admin/nodes",
+                                         .members = "node_info",
+                                         .help = "List nodes.",
+                                         .print_head = print_node_head,
+                                         .print_row = print_node};
+    return list_all(&nodes, argc, argv, why);
 }

@@ -9,7 +9,7 @@ chmod 755 "$work"
 export PLUVIO_SESSION=$work/session.json NO_COLOR=1
 # Leaks are looked for in the unit tests; here a process may be killed at any point.
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path=$work/asan UBSAN_OPTIONS=print_stacktrace=1:log_path=$work/ubsan
-base=$((21000 + number * 20))
+base=$((21000 + 10#$number * 20)) # 10#: 08 is no octal number
 https=$(free_port $base) http=$(free_port $((base + 4))) node_port=$(free_port $((base + 8))) mqtt=$(free_port $((base + 12)))
 pids=() server_pid='' server_options=()
 
