@@ -9,9 +9,6 @@
 /* Lower-case hex; `to` holds 2 * len + 1 characters. */
 void hex_encode(char *to, struct bytes from);
 
-/* Either case.  False unless the text is exactly 2 * len digits. */
-bool hex_decode(uint8_t *to, size_t len, const char *text);
-
 enum base64_alphabet { BASE64_STANDARD, BASE64_URL };
 
 /* Characters that `len` bytes need, with the terminator; enough for both alphabets. */

@@ -77,11 +77,6 @@ bool json_is_object(const struct json *value)
     return cJSON_IsObject(inner(value));
 }
 
-bool json_is_array(const struct json *value)
-{
-    return cJSON_IsArray(inner(value));
-}
-
 bool json_int(const struct json *value, int64_t *to)
 {
     if (!cJSON_IsNumber(inner(value)))
@@ -111,11 +106,6 @@ const struct json *json_first(const struct json *value)
 const struct json *json_next(const struct json *value)
 {
     return outer(inner(value)->next);
-}
-
-const char *json_key(const struct json *member)
-{
-    return inner(member)->string;
 }
 
 char *json_dup_text(const struct json *value)

@@ -30,10 +30,9 @@ void json_free(struct json *doc);
 /* The member of an object, NULL when `value` is NULL, no object, or lacks it. */
 const struct json *json_get(const struct json *value, const char *key);
 
-/* NULL unless the value is a string / is an object or array. */
+/* NULL unless the value is a string. */
 const char *json_text(const struct json *value);
 bool json_is_object(const struct json *value);
-bool json_is_array(const struct json *value);
 
 /* True and `*to` set when the value is a whole number that an int64 holds exactly (and a JSON number, not a string). */
 bool json_int(const struct json *value, int64_t *to);
@@ -44,7 +43,6 @@ bool json_bool(const struct json *value, bool *to);
 /* Elements of an array or members of an object, in order; NULL at the end. */
 const struct json *json_first(const struct json *value);
 const struct json *json_next(const struct json *value);
-const char *json_key(const struct json *member);
 
 #define JSON_EACH(element, array)                                                                                      \
     for (const struct json *element = json_first(array); element; element = json_next(element))

@@ -64,6 +64,8 @@ enum err fleet_node_add(struct fleet *f, const char *id, time_ms now, struct nod
 enum err fleet_node_get(struct fleet *f, const char *id, struct node *to, struct why *why);
 enum err fleet_node_list(struct fleet *f, const char *after, struct node *to, unsigned max, unsigned *count,
                          struct why *why);
+/* The last config the node sent, as it sent it; freed by the caller.  ERR_NODE_NOT_FOUND; ERR_NOT_FOUND when it has
+ * sent none. */
 enum err fleet_node_config(struct fleet *f, const char *id, char **to, struct why *why);
 
 /* What the broker link and the nodes' HTTPS listener bring.  ERR_NODE_NOT_FOUND for nodes that were never added. */
@@ -96,7 +98,6 @@ enum err fleet_image_announce(struct fleet *f, const char *name, const char *upl
 enum err fleet_image_add(struct fleet *f, const char *id, const struct image_upload *upload, time_ms now,
                          struct image *to, struct why *why);
 enum err fleet_image_get(struct fleet *f, const char *id, struct image *to, struct why *why);
-enum err fleet_image_find(struct fleet *f, const char *name, struct image *to, struct why *why);
 enum err fleet_image_list(struct fleet *f, const char *after, struct image *to, unsigned max, unsigned *count,
                           struct why *why);
 enum err fleet_image_archive(struct fleet *f, const char *id, bool is_archived, time_ms now, struct why *why);
@@ -146,18 +147,16 @@ enum err fleet_timeline(struct fleet *f, const char *job_id, const char *node_id
 
 /* --- decisions -------------------------------------------------------------------------------- */
 
-#define DECISION_LIST(X)                                                                                               \
-    X(OFFER, "the update is offered")                                                                                  \
-    X(JOB_OVER, "the job is not active")                                                                               \
-    X(IMAGE_GONE, "the image is archived or gone")                                                                     \
-    X(ENDED, "the node is done with the job")                                                                          \
-    X(ON_VERSION, "the node runs that version already")                                                                \
-    X(OTHER_CHIP, "the image is for another chip")                                                                     \
-    X(JUST_OFFERED, "it was offered a moment ago on this connection")                                                  \
-    X(WORKING, "the node is working on it")
-#define DECISION_ENUM(name, text) DECIDE_##name,
-enum decision { DECISION_LIST(DECISION_ENUM) DECISION_COUNT };
-#undef DECISION_ENUM
+enum decision {
+    DECIDE_OFFER,        /* the update is offered */
+    DECIDE_JOB_OVER,     /* the job is not active */
+    DECIDE_IMAGE_GONE,   /* the image is archived or gone */
+    DECIDE_ENDED,        /* the node is done with the job */
+    DECIDE_ON_VERSION,   /* the node runs that version already */
+    DECIDE_OTHER_CHIP,   /* the image is for another chip */
+    DECIDE_JUST_OFFERED, /* it was offered a moment ago on this connection */
+    DECIDE_WORKING,      /* the node is working on it */
+};
 
 enum occasion { ON_FETCH, ON_SUBSCRIBE, ON_PUSH };
 
@@ -166,7 +165,6 @@ enum occasion { ON_FETCH, ON_SUBSCRIBE, ON_PUSH };
 enum decision fleet_decide(const struct node *node, const struct job *job, const struct image *image,
                            const struct execution *e, enum occasion occasion, const struct fleet_policy *policy,
                            time_ms now);
-const char *decision_text(enum decision decision);
 
 /* --- what is due, and what goes out ----------------------------------------------------------- */
 

@@ -122,17 +122,6 @@ enum err fleet_image_get(struct fleet *f, const char *id, struct image *to, stru
     return err ? err : tx_end(&tx, tx_image(&tx, id, to));
 }
 
-enum err fleet_image_find(struct fleet *f, const char *name, struct image *to, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
-    if (err != ERR_NONE)
-        return err;
-    err = tx.db->image_find_name(tx.s, name, to, why);
-    return tx_end(&tx,
-                  err == ERR_NOT_FOUND ? why_set(why, ERR_IMAGE_NOT_FOUND, "there is no image named %s", name) : err);
-}
-
 enum err fleet_image_list(struct fleet *f, const char *after, struct image *to, unsigned max, unsigned *count,
                           struct why *why)
 {

@@ -1,22 +1,11 @@
 #include "fleet/inner.h"
 
 #include "base/text.h"
-#include "image/chip.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define JOBS_OF_NODE_MAX 16 /* active jobs of one node that one question looks at */
-
-const char *decision_text(enum decision decision)
-{
-    static const char *const texts[] = {
-#define DECISION_TEXT(name, text) text,
-        DECISION_LIST(DECISION_TEXT)
-#undef DECISION_TEXT
-    };
-    return texts[decision];
-}
 
 /* Real chips report their ESP-IDF target.  A node that reports none is not refused: it decides itself. */
 static bool is_other_chip(const struct node *node, const struct image *image)

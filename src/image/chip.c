@@ -38,14 +38,6 @@ const struct chip *chip_find(uint16_t id)
     return NULL;
 }
 
-const struct chip *chip_find_platform(const char *platform)
-{
-    for (size_t i = 0; i < sizeof chips / sizeof chips[0]; i++)
-        if (strcmp(chips[i].platform, platform) == 0)
-            return &chips[i];
-    return strcmp(platform, esp8266.platform) == 0 ? &esp8266 : NULL;
-}
-
 bool chip_maps(const struct chip *chip, uint32_t address)
 {
     for (size_t i = 0; i < sizeof chip->mapped / sizeof chip->mapped[0] && chip->mapped[i].from < chip->mapped[i].to;

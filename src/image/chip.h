@@ -26,7 +26,6 @@ struct chip {
 
 /* NULL for an id that no chip has. */
 const struct chip *chip_find(uint16_t id);
-const struct chip *chip_find_platform(const char *platform);
 bool chip_maps(const struct chip *chip, uint32_t address);
 
 /* The ESP8266, which has no id. */

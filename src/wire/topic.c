@@ -22,16 +22,6 @@ static const struct row {
     [TOPIC_TO_NODE] = {"to-node", NULL},
 };
 
-const char *topic_suffix(enum topic_kind kind)
-{
-    return rows[kind].suffix;
-}
-
-bool topic_is_from_node(enum topic_kind kind)
-{
-    return rows[kind].rule != NULL;
-}
-
 /* Behind "$aws/rules/<rule>/", or the text itself in plain form; NULL when the rule is cut off. */
 static const char *skip_ingest(const char *text)
 {

@@ -41,12 +41,6 @@ bool topic_parse(struct topic *topic, const char *text);
 /* False when it does not fit `size`.  Topics from the cloud have no basic-ingest form: the plain one is written. */
 bool topic_write(char *to, size_t size, enum topic_kind kind, const char *node_id, enum topic_form form);
 
-/* The part behind the node id, "otafetch". */
-const char *topic_suffix(enum topic_kind kind);
-
-/* True for what nodes publish, false for what the cloud publishes. */
-bool topic_is_from_node(enum topic_kind kind);
-
 /* Notices of the broker's plugin, which nodes can neither publish nor read: <prefix><node id>/<notice>. */
 #define TOPIC_NOTICE_PREFIX     "pluvio/presence/"
 #define TOPIC_NOTICE_SUBSCRIBED "otaurl"       /* the node listens on otaurl now */

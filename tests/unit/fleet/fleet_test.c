@@ -177,7 +177,11 @@ static void what_cannot_change_ends_at_once(void **state)
     struct node node;
     fleet_node_add(&r->fleet, "chip", r->now, &node, NULL);
     const char *config = "{\"info\":{\"fw_version\":\"1.0\",\"platform\":\"esp32c3\"}}";
+    char *kept = NULL;
     assert_int_equal(fleet_on_config(&r->fleet, "chip", bytes_of_text(config), r->now, NULL), ERR_NONE);
+    assert_int_equal(fleet_node_config(&r->fleet, "chip", &kept, NULL), ERR_NONE);
+    assert_string_equal(kept, config);
+    free(kept);
     struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, true, NULL);
     assert_string_equal(rig_execution(r, job.id, "same").info, "Runs 2.0 already");
     assert_string_equal(rig_execution(r, job.id, "chip").info, "Image is for linux, node is esp32c3");

@@ -13,7 +13,7 @@ static void topics_read_in_both_forms(void **state)
             assert_true(topic_parse(&t, text));
             assert_int_equal(t.kind, kind);
             assert_string_equal(t.node_id, "N-1");
-            assert_int_equal(text[0] == '$', form == TOPIC_INGEST && topic_is_from_node((enum topic_kind)kind));
+            assert_int_equal(text[0] == '$', form == TOPIC_INGEST && kind < TOPIC_OTAURL);
         }
     assert_true(topic_parse(&t, "$aws/rules/esp_node_otafetch/node/N/otafetch"));
 }
