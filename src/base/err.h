@@ -43,16 +43,28 @@
     X(ERR_TIMEOUT, "took too long", 504, 190022, 75)                                                                   \
     X(ERR_RATE, "too many requests", 429, 100070, 75)                                                                  \
     X(ERR_JOB_FAILED, "the job did not succeed", 400, 190023, 1)                                                       \
+    X(ERR_KEY, "the key is not usable", 400, 190024, 65)                                                               \
+    X(ERR_SIGNATURE, "no signature by a trusted key is right", 400, 104003, 65)                                        \
     /* images (what a maker can act on, one code a rule) */                                                            \
     X(ERR_IMAGE_MAGIC, "not an ESP image", 400, 104003, 65)                                                            \
     X(ERR_IMAGE_HEADER, "image header is wrong", 400, 104003, 65)                                                      \
     X(ERR_IMAGE_CHIP, "image is for another chip", 400, 104003, 65)                                                    \
-    X(ERR_IMAGE_SEGMENTS, "image segments are wrong", 400, 104003, 65)                                                 \
+    X(ERR_IMAGE_REVISION, "image is for other revisions of the chip", 400, 104003, 65)                                 \
+    X(ERR_IMAGE_EFUSE_REVISION, "image is for other revisions of the chip's eFuse block", 400, 104003, 65)             \
+    X(ERR_IMAGE_SEGMENTS, "image has too many segments", 400, 104003, 65)                                              \
+    X(ERR_IMAGE_SEGMENT_LEN, "image has a segment of an impossible length", 400, 104003, 65)                           \
+    X(ERR_IMAGE_FIRST_SEGMENT, "image's first segment cannot hold an app descriptor", 400, 104003, 65)                 \
+    X(ERR_IMAGE_MAPPING, "image has a segment that its address cannot map", 400, 104003, 65)                           \
+    X(ERR_IMAGE_LOAD, "image has a segment that does not lie in memory", 400, 104003, 65)                              \
+    X(ERR_IMAGE_WRAPS, "image passes the end of the address space", 400, 104003, 65)                                   \
+    X(ERR_IMAGE_SLOT, "the slot cannot be used", 400, 104003, 65)                                                      \
+    X(ERR_IMAGE_TOO_LONG, "image is longer than the slot", 400, 104003, 65)                                            \
+    X(ERR_IMAGE_SECURE_VERSION, "image's secure version is too low", 400, 104003, 65)                                  \
+    X(ERR_IMAGE_CRC, "image CRC does not match", 400, 104003, 65)                                                      \
     X(ERR_IMAGE_TRUNCATED, "image is cut off", 400, 104003, 65)                                                        \
     X(ERR_IMAGE_CHECKSUM, "image checksum does not match", 400, 104003, 65)                                            \
     X(ERR_IMAGE_DIGEST, "image SHA-256 does not match", 400, 104003, 65)                                               \
     X(ERR_IMAGE_DESC, "image has no app descriptor", 400, 104003, 65)                                                  \
-    X(ERR_IMAGE_TRAILING, "image is followed by other data", 400, 104003, 65)                                          \
     X(ERR_IMAGE_MERGED, "this is a merged flash dump, not an update", 400, 104003, 65)                                 \
     X(ERR_IMAGE_BOOTLOADER, "this is a bootloader, not an application", 400, 104003, 65)                               \
     /* REST, RainMaker's numbers */                                                                                    \

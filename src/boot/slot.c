@@ -5,7 +5,7 @@ enum err slot_verify(struct stretch slot, uint16_t chip_id, struct image_facts *
     struct image_reader reader;
     uint8_t chunk[FLASH_SECTOR_BYTES];
     enum err err = ERR_NONE;
-    image_reader_init(&reader);
+    image_reader_init(&reader, 0);
     for (uint32_t at = 0; err == ERR_NONE && at < slot.size_bytes && !image_reader_is_done(&reader);
          at += sizeof chunk) {
         uint32_t len = slot.size_bytes - at < sizeof chunk ? slot.size_bytes - at : (uint32_t)sizeof chunk;
@@ -18,8 +18,10 @@ enum err slot_verify(struct stretch slot, uint16_t chip_id, struct image_facts *
         err = verdict;
     if (err == ERR_NONE && facts->kind != IMAGE_APP)
         err = image_check_update(facts, why);
-    if (err == ERR_NONE && facts->chip_id != chip_id)
-        err = why_set(why, ERR_IMAGE_CHIP, "the image is for %s, chip id 0x%04x; this node has 0x%04x",
-                      facts->chip->name, facts->chip_id, chip_id);
-    return err;
+    struct image_target here = {.chip = chip_find(chip_id),
+                                .chip_revision = IMAGE_REVISION_UNKNOWN,
+                                .efuse_revision = IMAGE_REVISION_UNKNOWN,
+                                .slot_at = slot.at,
+                                .slot_bytes = slot.size_bytes};
+    return err == ERR_NONE ? image_check_target(facts, &here, why) : err;
 }

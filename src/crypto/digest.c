@@ -8,7 +8,8 @@
 void digest_init(struct digest *d, enum digest_kind kind)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx == NULL || EVP_DigestInit_ex(ctx, kind == DIGEST_SHA256 ? EVP_sha256() : EVP_md5(), NULL) != 1)
+    const EVP_MD *md = kind == DIGEST_SHA256 ? EVP_sha256() : kind == DIGEST_SHA384 ? EVP_sha384() : EVP_md5();
+    if (ctx == NULL || EVP_DigestInit_ex(ctx, md, NULL) != 1)
         abort();
     d->inner = ctx;
 }
@@ -26,26 +27,41 @@ void digest_final(struct digest *d, uint8_t *to)
     digest_deinit(d);
 }
 
+void digest_peek(const struct digest *d, uint8_t *to)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx == NULL || EVP_MD_CTX_copy_ex(ctx, d->inner) != 1 || EVP_DigestFinal_ex(ctx, to, NULL) != 1)
+        abort();
+    EVP_MD_CTX_free(ctx);
+}
+
 void digest_deinit(struct digest *d)
 {
     EVP_MD_CTX_free(d->inner);
     d->inner = NULL;
 }
 
-void sha256_of(uint8_t to[static SHA256_LEN], struct bytes data)
+static void digest_of(uint8_t *to, enum digest_kind kind, struct bytes data)
 {
     struct digest d;
-    digest_init(&d, DIGEST_SHA256);
+    digest_init(&d, kind);
     digest_update(&d, data);
     digest_final(&d, to);
 }
 
+void sha256_of(uint8_t to[static SHA256_LEN], struct bytes data)
+{
+    digest_of(to, DIGEST_SHA256, data);
+}
+
+void sha384_of(uint8_t to[static SHA384_LEN], struct bytes data)
+{
+    digest_of(to, DIGEST_SHA384, data);
+}
+
 void md5_of(uint8_t to[static MD5_LEN], struct bytes data)
 {
-    struct digest d;
-    digest_init(&d, DIGEST_MD5);
-    digest_update(&d, data);
-    digest_final(&d, to);
+    digest_of(to, DIGEST_MD5, data);
 }
 
 void hmac_sha256(uint8_t to[static SHA256_LEN], struct bytes key, struct bytes data)

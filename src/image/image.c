@@ -12,43 +12,33 @@
 #include "image/image.h"
 
 #include "base/text.h"
+#include "codec/crc.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define ESP8266_HEADER_LEN 8
 #define V2_MAGIC           0xea
+#define NO_WP_PIN          0xee
 #define SIGNATURE_SECTOR   4096
 #define SIGNATURE_V1_LEN   68
-
-/* zlib's CRC, needed for ESP8266 V2 only; `codec` is not below this room. */
-static uint32_t crc32_step(uint32_t crc, struct bytes data)
-{
-    crc = ~crc;
-    for (size_t i = 0; i < data.len; i++) {
-        crc ^= data.at[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
-    }
-    return ~crc;
-}
 
 static enum err broken(struct image_reader *r, enum err code)
 {
     r->state = R_BROKEN;
+    r->broken_at = r->at;
     r->verdict = code;
     return code;
 }
 
 #define BREAK(r, code, ...) broken((r), why_set(&(r)->why, (code), __VA_ARGS__))
 
-void image_reader_init(struct image_reader *r)
+void image_reader_init(struct image_reader *r, unsigned options)
 {
-    *r = (struct image_reader){.state = R_HEAD, .wanted = IMAGE_HEADER_LEN};
-    digest_init(&r->image_hash, DIGEST_SHA256);
-    digest_init(&r->file_hash, DIGEST_SHA256);
-    digest_init(&r->file_md5, DIGEST_MD5);
-    r->is_image_hash_open = true;
+    *r = (struct image_reader){.state = R_HEAD, .wanted = IMAGE_HEADER_LEN, .options = options};
+    digest_init(&r->hash, DIGEST_SHA256);
+    if (options & IMAGE_WANT_MD5)
+        digest_init(&r->md5, DIGEST_MD5);
     r->facts.chip_id = CHIP_NONE;
     r->facts.checksum_computed = IMAGE_CHECKSUM_SEED;
 }
@@ -115,8 +105,9 @@ static void read_common_header(struct image_facts *f, const uint8_t *head)
 static enum err check_segment_count(struct image_reader *r)
 {
     unsigned count = r->facts.segment_count;
-    if (count == 0 || count > IMAGE_SEGMENTS_MAX)
-        return BREAK(r, ERR_IMAGE_SEGMENTS, "header says %u segments, an image has 1 to %d", count, IMAGE_SEGMENTS_MAX);
+    if (count > IMAGE_SEGMENTS_MAX)
+        return BREAK(r, ERR_IMAGE_SEGMENTS, "header says %u segments, an image has at most %d", count,
+                     IMAGE_SEGMENTS_MAX);
     r->segments_expected = (uint8_t)count;
     next_segment(r);
     return ERR_NONE;
@@ -131,18 +122,21 @@ static enum err take_extended_header(struct image_reader *r, const uint8_t *head
     f->min_chip_rev = get_u16(head + 15);
     f->max_chip_rev = get_u16(head + 17);
     f->has_digest = head[23] == 1;
+    if (head[23] > 1)
+        return BREAK(r, ERR_IMAGE_HEADER, "byte 23 of the header is 0x%02x; it is 1 when a SHA-256 follows, else 0",
+                     head[23]);
     if (f->chip == NULL)
         return BREAK(r, ERR_IMAGE_CHIP, "header names chip id 0x%04x, which no known chip has", f->chip_id);
     return check_segment_count(r);
 }
 
 /* esptool's rule: byte 23 is 0 or 1 and byte 12 is the low byte of a known chip id -> not an ESP8266.  A header with
- * the write-protect pin esptool always writes is taken for a chip that we do not know yet, rather than for an ESP8266.
- */
+ * the write-protect pin esptool always writes is no ESP8266's: byte 8 is the low byte of a load address there, which is
+ * a multiple of 4. */
 static bool is_esp32_family(const uint8_t *head)
 {
     bool is_known = chip_find(head[12]) != NULL || get_u16(head + 12) == CHIP_LINUX;
-    return head[23] <= 1 && (is_known || (head[8] == 0xee && head[13] == 0));
+    return head[8] == NO_WP_PIN ? is_known || head[13] == 0 : head[23] <= 1 && is_known;
 }
 
 static enum err push_bytes(struct image_reader *r, struct bytes chunk);
@@ -152,22 +146,19 @@ static enum err take_head(struct image_reader *r)
     uint8_t head[IMAGE_HEADER_LEN];
     memcpy(head, r->collect, sizeof head);
     struct image_facts *f = &r->facts;
-    if (head[0] == 0xff)
-        return BREAK(r, ERR_IMAGE_MAGIC, "file starts with 0xff, an image with 0x%02x", IMAGE_MAGIC);
-    if (head[0] != IMAGE_MAGIC && head[0] != V2_MAGIC)
-        return BREAK(r, ERR_IMAGE_MAGIC, "file starts with 0x%02x, an image with 0x%02x", head[0], IMAGE_MAGIC);
+    if (head[0] != IMAGE_MAGIC && head[0] != V2_MAGIC) {
+        const char *guess = image_guess(bytes_of(head, sizeof head));
+        return BREAK(r, ERR_IMAGE_MAGIC, "file starts with 0x%02x, an image with 0x%02x%s%s", head[0], IMAGE_MAGIC,
+                     guess ? "; this seems to be " : "", guess ? guess : "");
+    }
     read_common_header(f, head);
-    digest_update(&r->image_hash, bytes_of(head, sizeof head));
-    if (head[0] == IMAGE_MAGIC && is_esp32_family(head))
+    if (head[0] == IMAGE_MAGIC && !(r->options & IMAGE_IS_ESP8266) && is_esp32_family(head))
         return take_extended_header(r, head);
 
     /* ESP8266: only 8 bytes are header; what was gathered beyond is the beginning of what follows. */
     f->chip = chip_esp8266();
     f->layout = head[0] == V2_MAGIC ? IMAGE_ESP8266_V2 : IMAGE_ESP8266_V1;
-    digest_deinit(&r->image_hash);
-    digest_init(&r->image_hash, DIGEST_SHA256);
-    digest_update(&r->image_hash, bytes_of(head, ESP8266_HEADER_LEN));
-    r->crc = crc32_step(0, bytes_of(head, ESP8266_HEADER_LEN));
+    r->crc = crc32_of(0, bytes_of(head, ESP8266_HEADER_LEN));
     r->at = ESP8266_HEADER_LEN;
     if (f->layout == IMAGE_ESP8266_V2) {
         if (head[1] != 4)
@@ -176,7 +167,10 @@ static enum err take_head(struct image_reader *r)
         next_segment(r);
     } else if (check_segment_count(r) != ERR_NONE)
         return r->verdict;
-    return push_bytes(r, bytes_of(head + ESP8266_HEADER_LEN, sizeof head - ESP8266_HEADER_LEN));
+    r->is_replaying = true; /* these bytes are in the hash already */
+    push_bytes(r, bytes_of(head + ESP8266_HEADER_LEN, sizeof head - ESP8266_HEADER_LEN));
+    r->is_replaying = false;
+    return r->verdict;
 }
 
 static enum err take_segment_header(struct image_reader *r)
@@ -185,7 +179,7 @@ static enum err take_segment_header(struct image_reader *r)
     uint32_t address = get_u32(r->collect), len = get_u32(r->collect + 4);
     unsigned index = f->segments_read;
     if (len % 4 != 0 || len >= IMAGE_SEGMENT_BYTES_MAX)
-        return BREAK(r, ERR_IMAGE_SEGMENTS,
+        return BREAK(r, ERR_IMAGE_SEGMENT_LEN,
                      "segment %u of %u says %" PRIu32 " bytes at 0x%08" PRIx32
                      "; a length is a multiple of 4 below 16 MB"
                      " (is the file cut off, or padded with 0xff?)",
@@ -209,12 +203,11 @@ static enum err take_segment_header(struct image_reader *r)
 static enum err check_mapping(struct image_reader *r)
 {
     struct image_facts *f = &r->facts;
-    for (unsigned i = 0; f->layout == IMAGE_ESP32 && f->chip->page_bytes && i < f->segments_read; i++) {
-        uint8_t log2 = f->has_app_desc ? f->app.mmu_page_log2 : 0;
-        uint32_t page = log2 >= 13 && log2 <= 18 ? 1u << log2 : f->chip->page_bytes;
+    uint32_t page = chip_page(f->chip, f->has_app_desc ? f->app.mmu_page_log2 : 0);
+    for (unsigned i = 0; f->layout == IMAGE_ESP32 && page > 0 && i < f->segments_read; i++) {
         uint32_t address = f->segments[i].address;
         if (chip_maps(f->chip, address) && (f->segments[i].at - address) % page != 0)
-            return BREAK(r, ERR_IMAGE_SEGMENTS,
+            return BREAK(r, ERR_IMAGE_MAPPING,
                          "segment %u lies at file offset 0x%" PRIx32 ", which its address 0x%08" PRIx32 " cannot map "
                          "with pages of %" PRIu32 " KB",
                          i + 1, f->segments[i].at, address, page / 1024);
@@ -226,11 +219,6 @@ static enum err end_segment(struct image_reader *r)
 {
     struct image_facts *f = &r->facts;
     look_for_descriptors(r);
-    bool is_first = f->segments_read == 1;
-    if (f->layout == IMAGE_ESP32 && is_first && !f->has_app_desc && chip_maps(f->chip, f->segments[0].address))
-        return BREAK(r, ERR_IMAGE_DESC,
-                     "the %s application has no app descriptor: the magic 0x%08x is missing at offset %d",
-                     f->chip->name, APP_DESC_MAGIC, APP_DESC_OFFSET);
     if (f->layout == IMAGE_ESP8266_V2 && !r->is_v2_irom_done) {
         r->is_v2_irom_done = true;
         want(r, R_SECOND_HEAD, ESP8266_HEADER_LEN);
@@ -260,11 +248,26 @@ static void decide_kind(struct image_facts *f)
                                                                        : IMAGE_RAM;
 }
 
+/* Applications of the first chip are older than the descriptor; bootloaders of the later ones refuse to go without. */
+static enum err check_descriptor(struct image_reader *r)
+{
+    struct image_facts *f = &r->facts;
+    if (f->kind != IMAGE_APP || f->has_app_desc || f->layout != IMAGE_ESP32 || f->chip_id == 0)
+        return ERR_NONE;
+    if (f->segments[0].len < APP_DESC_LEN)
+        return BREAK(r, ERR_IMAGE_FIRST_SEGMENT,
+                     "the first segment of the %s application has %" PRIu32 " bytes, too few for its descriptor of %d",
+                     f->chip->name, f->segments[0].len, APP_DESC_LEN);
+    return BREAK(r, ERR_IMAGE_DESC,
+                 "the %s application has no app descriptor: the magic 0x%08x is missing at offset %d", f->chip->name,
+                 APP_DESC_MAGIC, APP_DESC_OFFSET);
+}
+
 static enum err take_checksum(struct image_reader *r)
 {
     struct image_facts *f = &r->facts;
     decide_kind(f);
-    if (check_mapping(r) != ERR_NONE)
+    if (check_descriptor(r) != ERR_NONE || check_mapping(r) != ERR_NONE)
         return r->verdict;
     if (f->checksum_stored != f->checksum_computed)
         return BREAK(r, ERR_IMAGE_CHECKSUM, "checksum byte is 0x%02x, the segments give 0x%02x: the file was damaged",
@@ -281,11 +284,8 @@ static enum err take_checksum(struct image_reader *r)
 static enum err end_hash(struct image_reader *r)
 {
     struct image_facts *f = &r->facts;
-    uint8_t computed[SHA256_LEN];
-    digest_final(&r->image_hash, computed);
-    r->is_image_hash_open = false;
     end_of_image(r);
-    if (memcmp(computed, f->digest, SHA256_LEN) != 0)
+    if (memcmp(r->computed, f->digest, SHA256_LEN) != 0)
         return BREAK(r, ERR_IMAGE_DIGEST,
                      "the appended SHA-256 does not match the %s image: its bytes, or its header (chip id, "
                      "flash mode), were changed after it was built",
@@ -299,41 +299,64 @@ static enum err take_crc(struct image_reader *r)
     uint32_t stored = get_u32(r->collect);
     end_of_image(r);
     if (stored != expected)
-        return BREAK(r, ERR_IMAGE_CHECKSUM,
-                     "the ESP8266 V2 image ends in CRC 0x%08" PRIx32 ", its bytes give 0x%08" PRIx32, stored, expected);
+        return BREAK(r, ERR_IMAGE_CRC, "the ESP8266 V2 image ends in CRC 0x%08" PRIx32 ", its bytes give 0x%08" PRIx32,
+                     stored, expected);
     return ERR_NONE;
 }
 
-/* Takes bytes for the state at hand; returns how many. */
+/* The XOR of all bytes, eight at a time. */
+static uint8_t xor_of(struct bytes data)
+{
+    uint64_t wide = 0, word;
+    uint8_t sum = 0;
+    size_t i = 0;
+    for (; i + sizeof word <= data.len; i += sizeof word) {
+        memcpy(&word, data.at + i, sizeof word);
+        wide ^= word;
+    }
+    for (; i < data.len; i++)
+        sum ^= data.at[i];
+    wide ^= wide >> 32;
+    wide ^= wide >> 16;
+    return (uint8_t)(sum ^ wide ^ wide >> 8);
+}
+
+static void take_data(struct image_reader *r, struct bytes data)
+{
+    struct image_facts *f = &r->facts;
+    uint32_t done = f->segments[f->segments_read - 1].len - r->data_left;
+    f->checksum_computed ^= xor_of(data);
+    if (done < sizeof r->desc) {
+        size_t n = sizeof r->desc - done < data.len ? sizeof r->desc - done : data.len;
+        memcpy(r->desc + done, data.at, n);
+    }
+    r->data_left -= (uint32_t)data.len;
+}
+
+/* Takes bytes for the state at hand; returns how many.  Not called in R_TRAILING and R_BROKEN. */
 static size_t step(struct image_reader *r, struct bytes chunk)
 {
     struct image_facts *f = &r->facts;
     size_t n = r->state == R_DATA ? r->data_left : r->wanted - r->collected;
     if (n > chunk.len)
         n = chunk.len;
-    if (r->state == R_TRAILING || r->state == R_BROKEN)
-        return chunk.len;
-    if (r->state == R_DATA) {
-        uint32_t done = f->segments[f->segments_read - 1].len - r->data_left;
-        for (size_t i = 0; i < n; i++) {
-            f->checksum_computed ^= chunk.at[i];
-            if (done + i < sizeof r->desc)
-                r->desc[done + i] = chunk.at[i];
-        }
-        r->data_left -= (uint32_t)n;
-    } else if (r->state == R_TAIL) {
+    struct bytes taken = bytes_of(chunk.at, n);
+    if (r->state == R_DATA)
+        take_data(r, taken);
+    else if (r->state == R_TAIL) {
         if (n > 0)
             f->checksum_stored = chunk.at[n - 1];
         r->collected += (uint32_t)n;
-    } else {
-        uint8_t *to = r->state == R_HASH ? f->digest : r->collect;
-        memcpy(to + r->collected, chunk.at, n);
+    } else if (n > 0) {
+        memcpy((r->state == R_HASH ? f->digest : r->collect) + r->collected, chunk.at, n);
         r->collected += (uint32_t)n;
     }
-    if (r->state != R_HEAD && r->state != R_HASH)
-        digest_update(&r->image_hash, bytes_of(chunk.at, n));
+    if (!r->is_replaying)
+        digest_update(&r->hash, taken);
+    if (r->state == R_TAIL && r->collected == r->wanted)
+        digest_peek(&r->hash, r->computed);
     if (f->layout == IMAGE_ESP8266_V2 && r->state != R_CRC && r->state != R_HEAD)
-        r->crc = crc32_step(r->crc, bytes_of(chunk.at, n));
+        r->crc = crc32_of(r->crc, taken);
     r->at += n;
     return n;
 }
@@ -367,12 +390,27 @@ static enum err finish_state(struct image_reader *r)
     return r->verdict;
 }
 
-static void watch_trailing(struct image_reader *r, uint64_t at, struct bytes chunk)
+/* What a signature of version 1 begins with: its own version, 0. */
+static bool starts_signature_v1(const struct image_reader *r)
+{
+    return get_u32(r->after) == 0;
+}
+
+static bool starts_segment(const struct image_reader *r)
+{
+    uint32_t address = get_u32(r->after), len = get_u32(r->after + 4);
+    return r->facts.chip != NULL && chip_maps(r->facts.chip, address) && len % 4 == 0 && len > 0 &&
+           len < IMAGE_SEGMENT_BYTES_MAX;
+}
+
+static void watch_trailing(struct image_reader *r, struct bytes chunk)
 {
     struct image_facts *f = &r->facts;
+    for (size_t i = 0; i < chunk.len && r->at + i < f->image_len + sizeof r->after; i++)
+        r->after[r->at + i - f->image_len] = chunk.at[i];
     for (size_t i = 0; i < chunk.len && f->trailing_at == 0; i++)
         if (chunk.at[i] != 0xff) {
-            f->trailing_at = at + i;
+            f->trailing_at = r->at + i;
             bool is_v2 = chunk.at[i] == 0xe7 && f->trailing_at % SIGNATURE_SECTOR == 0;
             f->trailing = is_v2 ? TRAILING_SIGNATURE_V2 : TRAILING_OTHER;
         }
@@ -380,50 +418,76 @@ static void watch_trailing(struct image_reader *r, uint64_t at, struct bytes chu
 
 static enum err push_bytes(struct image_reader *r, struct bytes chunk)
 {
-    while (r->state != R_BROKEN && (chunk.len > 0 || is_gathered(r))) {
-        if (r->state == R_TRAILING) {
-            watch_trailing(r, r->at, chunk);
-            r->at += chunk.len;
-            break;
-        }
+    while (r->state != R_BROKEN && r->state != R_TRAILING && (chunk.len > 0 || is_gathered(r))) {
         size_t n = step(r, chunk);
         chunk = bytes_of(chunk.at + n, chunk.len - n);
         if (is_gathered(r))
             finish_state(r);
-        else if (chunk.len == 0)
-            break;
     }
+    if (r->state == R_TRAILING)
+        watch_trailing(r, chunk);
+    if (!r->is_replaying)
+        digest_update(&r->hash, chunk);
+    r->at += chunk.len;
     return r->verdict;
 }
 
-/* Merged dumps are known by the partition table at its usual place and a bootloader at one of three. */
+#define TABLE_STEP  0x1000u
+#define TABLE_USUAL 0x8000u
+#define TABLE_LAST  0x40000u /* partition tables lie below, as esptool's and ESP-IDF's settings have it */
+#define TABLE_MAGIC 0x50aa
+
+/* A first record that a partition table could have: known type, sector-aligned, not empty.  At the usual place its
+ * magic alone is enough. */
+static bool is_table_record(const uint8_t *record, uint64_t table_at)
+{
+    uint32_t at = get_u32(record + 4), size = get_u32(record + 8);
+    bool is_plausible = (record[2] <= 3 || record[2] >= 0x40) && at % TABLE_STEP == 0 && size > 0;
+    return get_u16(record) == TABLE_MAGIC && (is_plausible || table_at == TABLE_USUAL);
+}
+
+static void watch_byte(uint8_t *to, uint64_t where, uint64_t from, struct bytes chunk)
+{
+    if (where >= from && where < from + chunk.len)
+        *to = chunk.at[where - from];
+}
+
+/* Merged dumps are known by a partition table on a sector's boundary and a bootloader at one of three places. */
 static void watch_merged(struct image_reader *r, uint64_t from, struct bytes chunk)
 {
-    static const uint64_t at_table = 0x8000;
-    for (unsigned i = 0; i < 2; i++)
-        if (at_table + i >= from && at_table + i < from + chunk.len)
-            r->head_at_8000[i] = chunk.at[at_table + i - from];
-    if (0x1000 >= from && 0x1000 < from + chunk.len)
-        r->has_boot_magic_at_1000 = chunk.at[0x1000 - from] == IMAGE_MAGIC;
-    if (0x2000 >= from && 0x2000 < from + chunk.len)
-        r->has_boot_magic_at_2000 = chunk.at[0x2000 - from] == IMAGE_MAGIC;
+    watch_byte(&r->magic_at_0, 0, from, chunk);
+    watch_byte(&r->magic_at_1000, 0x1000, from, chunk);
+    watch_byte(&r->magic_at_2000, 0x2000, from, chunk);
+    for (uint64_t at = from; at < from + chunk.len && at <= TABLE_LAST + IMAGE_TABLE_RECORD;) {
+        uint64_t within = at % TABLE_STEP;
+        if (within >= IMAGE_TABLE_RECORD || at < TABLE_STEP) {
+            at += TABLE_STEP - within;
+            continue;
+        }
+        r->record[within] = chunk.at[at - from];
+        if (within == IMAGE_TABLE_RECORD - 1 && r->facts.table_at == 0 && is_table_record(r->record, at - within))
+            r->facts.table_at = (uint32_t)(at - within);
+        at++;
+    }
 }
 
 enum err image_reader_push(struct image_reader *r, struct bytes chunk)
 {
     watch_merged(r, r->facts.file_len, chunk);
     r->facts.file_len += chunk.len;
-    digest_update(&r->file_hash, chunk);
-    digest_update(&r->file_md5, chunk);
+    if (r->options & IMAGE_WANT_MD5)
+        digest_update(&r->md5, chunk);
     return push_bytes(r, chunk);
 }
 
 static bool is_merged(const struct image_reader *r)
 {
-    bool has_table = r->head_at_8000[0] == 0xaa && r->head_at_8000[1] == 0x50;
-    bool has_bootloader = r->has_boot_magic_at_1000 || r->has_boot_magic_at_2000 ||
-                          (r->facts.image_len > 0 && r->facts.image_len <= 0x8000);
-    return has_table && has_bootloader;
+    const struct image_facts *f = &r->facts;
+    if (f->table_at == 0)
+        return false;
+    if (r->magic_at_0 != IMAGE_MAGIC)
+        return r->magic_at_0 == 0xff && (r->magic_at_1000 == IMAGE_MAGIC || r->magic_at_2000 == IMAGE_MAGIC);
+    return (f->image_len > 0 ? f->image_len : r->broken_at) <= f->table_at;
 }
 
 bool image_reader_is_done(const struct image_reader *r)
@@ -450,93 +514,36 @@ static enum err cut_off(struct image_reader *r)
 enum err image_reader_finish(struct image_reader *r, struct image_facts *facts, struct why *why)
 {
     struct image_facts *f = &r->facts;
+    if (r->state < R_TRAILING)
+        cut_off(r);
     if (is_merged(r)) {
         f->kind = IMAGE_MERGED;
         r->verdict = why_set(&r->why, ERR_IMAGE_MERGED,
-                             "this is a merged flash dump (a partition table lies at 0x8000): "
-                             "take the application out of it first");
-    } else if (r->state < R_TRAILING)
-        cut_off(r);
+                             "this is a merged flash dump (a partition table lies at 0x%" PRIx32
+                             "): take the application out of it first, with `pluvio flash split`",
+                             f->table_at);
+    } else
+        f->table_at = 0;
     uint64_t extra = f->file_len - f->image_len;
     if (f->image_len > 0 && extra > 0 && f->trailing == TRAILING_NONE)
         f->trailing = TRAILING_ERASED;
-    if (f->trailing == TRAILING_OTHER && extra == SIGNATURE_V1_LEN)
+    if (f->trailing == TRAILING_OTHER && extra == SIGNATURE_V1_LEN && starts_signature_v1(r))
         f->trailing = TRAILING_SIGNATURE_V1;
-    digest_final(&r->file_hash, f->file_sha256);
-    digest_final(&r->file_md5, f->file_md5);
-    if (r->is_image_hash_open)
-        digest_deinit(&r->image_hash);
+    else if (f->trailing == TRAILING_OTHER && starts_segment(r))
+        f->trailing = TRAILING_SEGMENTS;
+    digest_final(&r->hash, f->file_sha256);
+    if (r->options & IMAGE_WANT_MD5)
+        digest_final(&r->md5, f->file_md5);
     *facts = *f;
     if (r->verdict != ERR_NONE && why != NULL)
         *why = r->why;
     return r->verdict;
 }
 
-enum err image_read(struct bytes file, struct image_facts *facts, struct why *why)
+enum err image_read(struct bytes file, unsigned options, struct image_facts *facts, struct why *why)
 {
     struct image_reader r;
-    image_reader_init(&r);
+    image_reader_init(&r, options);
     image_reader_push(&r, file);
     return image_reader_finish(&r, facts, why);
-}
-
-enum err image_check_update(const struct image_facts *f, struct why *why)
-{
-    switch (f->kind) {
-    case IMAGE_APP:
-        return ERR_NONE;
-    case IMAGE_BOOTLOADER:
-        return why_set(why, ERR_IMAGE_BOOTLOADER,
-                       "this is a bootloader of %s (ESP-IDF %s), not an application: upload the "
-                       "application's .bin",
-                       f->chip->name, f->bootloader.idf_ver);
-    case IMAGE_MERGED:
-        return why_set(why, ERR_IMAGE_MERGED, "this is a merged flash dump: take the application out of it first");
-    case IMAGE_RAM:
-        return why_set(why, ERR_IMAGE_BOOTLOADER,
-                       "nothing in this image is mapped to flash: it is a bootloader or a RAM "
-                       "application, not an update");
-    case IMAGE_UNKNOWN:
-        break;
-    }
-    return why_set(why, ERR_IMAGE_MAGIC, "this is not an ESP image");
-}
-
-bool app_desc_read(struct app_desc *desc, const uint8_t raw[static APP_DESC_LEN])
-{
-    if (get_u32(raw) != APP_DESC_MAGIC)
-        return false;
-    *desc = (struct app_desc){
-        .secure_version = get_u32(raw + 4),
-        .min_efuse_rev = get_u16(raw + 176),
-        .max_efuse_rev = get_u16(raw + 178),
-        .mmu_page_log2 = raw[180],
-    };
-    text_copy_field(desc->version, sizeof desc->version, raw + 16, 32);
-    text_copy_field(desc->project_name, sizeof desc->project_name, raw + 48, 32);
-    text_copy_field(desc->time, sizeof desc->time, raw + 80, 16);
-    text_copy_field(desc->date, sizeof desc->date, raw + 96, 16);
-    text_copy_field(desc->idf_ver, sizeof desc->idf_ver, raw + 112, 32);
-    memcpy(desc->elf_sha256, raw + 144, sizeof desc->elf_sha256);
-    return true;
-}
-
-const char *image_layout_text(enum image_layout layout)
-{
-    static const char *const texts[] = {"ESP32 family", "ESP8266 V1 (boot ROM)", "ESP8266 V2 (NonOS SDK, OTA)",
-                                        "ESP8266 V3 (RTOS SDK)"};
-    return texts[layout];
-}
-
-const char *image_kind_text(enum image_kind kind)
-{
-    static const char *const texts[] = {"unknown", "application", "bootloader", "RAM image", "merged flash dump"};
-    return texts[kind];
-}
-
-const char *image_trailing_text(enum image_trailing trailing)
-{
-    static const char *const texts[] = {"nothing", "erased flash (0xff)", "a signature (Secure Boot v1)",
-                                        "a signature sector (Secure Boot v2)", "other data"};
-    return texts[trailing];
 }

@@ -145,7 +145,7 @@ static enum err inspect_one(const char *path, struct json_out *out, bool is_json
     struct image_facts facts;
     enum err err = read_file(path, &file, why);
     if (err == ERR_NONE) {
-        err = image_read(buf_bytes(&file), &facts, why);
+        err = image_read(buf_bytes(&file), 0, &facts, why);
         if (is_json)
             write_facts(out, path, &facts, err, why);
         else
@@ -255,7 +255,7 @@ static enum err check_file(struct upload *u, const struct options *o, struct why
     struct image_facts facts;
     enum err err = read_file(u->file, &file, why);
     if (err == ERR_NONE)
-        err = image_read(buf_bytes(&file), &facts, why);
+        err = image_read(buf_bytes(&file), 0, &facts, why);
     buf_deinit(&file);
     if (err == ERR_NONE)
         err = image_check_update(&facts, why);

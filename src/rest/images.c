@@ -114,7 +114,7 @@ static enum err read_facts(int fd, struct image_facts *facts, struct why *why)
     struct image_reader reader;
     uint8_t *chunk = malloc(READ_CHUNK);
     ssize_t n = -1;
-    image_reader_init(&reader);
+    image_reader_init(&reader, IMAGE_WANT_MD5);
     while (chunk != NULL && (n = read(fd, chunk, READ_CHUNK)) > 0)
         image_reader_push(&reader, bytes_of(chunk, (size_t)n));
     free(chunk);
@@ -199,7 +199,7 @@ static enum err add_posted(struct rest *rest, struct rest_request *q, const stru
         return why_set(why, ERR_IMAGE_NAME, "image_name is missing");
     enum err err = decode_image(doc, &data, &len, why);
     if (err == ERR_NONE)
-        err = image_read(bytes_of(data, len), &facts, why);
+        err = image_read(bytes_of(data, len), IMAGE_WANT_MD5, &facts, why);
     if (err == ERR_NONE)
         err = image_check_update(&facts, why);
     if (err == ERR_NONE)

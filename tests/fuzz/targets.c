@@ -26,8 +26,8 @@ static void fuzz_image(struct bytes in)
 {
     struct image_facts whole, cut;
     struct image_reader r;
-    enum err verdict = image_read(in, &whole, NULL);
-    image_reader_init(&r);
+    enum err verdict = image_read(in, 0, &whole, NULL);
+    image_reader_init(&r, 0);
     for (size_t at = 0, n = 1; at < in.len; at += n, n = n % 29 + 1)
         image_reader_push(&r, bytes_of(in.at + at, in.len - at < n ? in.len - at : n));
     must(image_reader_finish(&r, &cut, NULL) == verdict);

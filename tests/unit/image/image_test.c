@@ -24,7 +24,7 @@ static void a_packed_program_reads_back(void **state)
     struct buf image = packed();
     struct image_facts f;
     (void)state;
-    assert_int_equal(image_read(buf_bytes(&image), &f, NULL), ERR_NONE);
+    assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_NONE);
     assert_int_equal(f.kind, IMAGE_APP);
     assert_int_equal(f.chip_id, CHIP_LINUX);
     assert_string_equal(f.app.project_name, "blinky");
@@ -57,7 +57,7 @@ static void names_that_do_not_fit_are_refused(void **state)
 static enum err read_in_chunks(struct bytes file, size_t chunk, struct image_facts *f)
 {
     struct image_reader r;
-    image_reader_init(&r);
+    image_reader_init(&r, 0);
     for (size_t at = 0; at < file.len; at += chunk)
         image_reader_push(&r, bytes_of(file.at + at, file.len - at < chunk ? file.len - at : chunk));
     return image_reader_finish(&r, f, NULL);
@@ -67,7 +67,7 @@ static void assert_same_in_all_chunks(struct bytes file)
 {
     static const size_t chunks[] = {1, 2, 3, 7, 23, 24, 25, 31, 32, 255, 4096, 65536};
     struct image_facts whole, f;
-    enum err verdict = image_read(file, &whole, NULL);
+    enum err verdict = image_read(file, 0, &whole, NULL);
     for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
         assert_int_equal(read_in_chunks(file, chunks[i], &f), verdict);
         assert_int_equal(f.kind, whole.kind);
@@ -99,7 +99,7 @@ static void every_flipped_bit_is_noticed(void **state)
         image.at[bit / 8] ^= (char)(1 << bit % 8);
         /* Bit 0 of byte 23 says that no SHA-256 follows: then it is other data behind a shorter image, which passes. */
         bool is_digest_disowned = bit == 23 * 8;
-        if (image_read(buf_bytes(&image), &f, NULL) == ERR_NONE &&
+        if (image_read(buf_bytes(&image), 0, &f, NULL) == ERR_NONE &&
             !(is_digest_disowned && f.trailing == TRAILING_OTHER))
             fail_msg("bit %zu of byte %zu was flipped and not noticed", bit % 8, bit / 8);
         image.at[bit / 8] ^= (char)(1 << bit % 8);
@@ -113,7 +113,7 @@ static void every_truncation_is_noticed(void **state)
     struct image_facts f;
     (void)state;
     for (size_t len = 0; len < image.len; len++)
-        assert_int_not_equal(image_read(bytes_of(image.at, len), &f, NULL), ERR_NONE);
+        assert_int_not_equal(image_read(bytes_of(image.at, len), 0, &f, NULL), ERR_NONE);
     buf_deinit(&image);
 }
 
@@ -125,10 +125,10 @@ static void what_follows_is_told_apart(void **state)
     size_t len = image.len;
     for (int i = 0; i < 4096; i++)
         buf_add(&image, "\xff", 1);
-    assert_int_equal(image_read(buf_bytes(&image), &f, NULL), ERR_NONE);
+    assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_NONE);
     assert_int_equal(f.trailing, TRAILING_ERASED);
     image.at[len + 10] = 0;
-    assert_int_equal(image_read(buf_bytes(&image), &f, NULL), ERR_NONE);
+    assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_NONE);
     assert_int_equal(f.trailing, TRAILING_OTHER);
     assert_int_equal(f.trailing_at, len + 10);
     buf_deinit(&image);
@@ -145,10 +145,10 @@ static void a_merged_dump_is_no_update(void **state)
     memcpy(dump.at + 0x1000, image.at, image.len);
     dump.at[0x8000] = (char)0xaa;
     dump.at[0x8001] = 0x50;
-    assert_int_equal(image_read(buf_bytes(&dump), &f, NULL), ERR_IMAGE_MERGED);
+    assert_int_equal(image_read(buf_bytes(&dump), 0, &f, NULL), ERR_IMAGE_MERGED);
     assert_int_equal(f.kind, IMAGE_MERGED);
     memcpy(dump.at, image.at, image.len); /* chips whose bootloader lies at 0 */
-    assert_int_equal(image_read(buf_bytes(&dump), &f, NULL), ERR_IMAGE_MERGED);
+    assert_int_equal(image_read(buf_bytes(&dump), 0, &f, NULL), ERR_IMAGE_MERGED);
     buf_deinit(&dump);
     buf_deinit(&image);
 }
@@ -182,7 +182,7 @@ static void golden_files_have_their_verdicts(void **state)
         struct buf file = fixture(goldens[i].file);
         struct image_facts f;
         struct why why = {{0}};
-        enum err err = image_read(buf_bytes(&file), &f, &why);
+        enum err err = image_read(buf_bytes(&file), 0, &f, &why);
         if (err != goldens[i].verdict)
             fail_msg("%s: %s (%s)", goldens[i].file, err_text(err), why.text);
         assert_string_equal(f.app.version, goldens[i].version);
@@ -200,7 +200,7 @@ static void signed_files_show_their_signature(void **state)
     struct buf file = fixture("signed/bootloader_signed_v2_rsa.bin");
     struct image_facts f;
     (void)state;
-    image_read(buf_bytes(&file), &f, NULL);
+    image_read(buf_bytes(&file), 0, &f, NULL);
     assert_true(f.image_len == 0 || f.trailing == TRAILING_SIGNATURE_V2);
     buf_deinit(&file);
 }
@@ -217,7 +217,7 @@ static void random_bytes_are_refused_quietly(void **state)
         noise[0] = round % 2 ? 0xe9 : 0xea;
         noise[1] &= 15;
         noise[23] &= 1;
-        assert_int_not_equal(image_read(bytes_of(noise, 1 + test_random(&seed) % sizeof noise), &f, NULL), ERR_NONE);
+        assert_int_not_equal(image_read(bytes_of(noise, 1 + test_random(&seed) % sizeof noise), 0, &f, NULL), ERR_NONE);
     }
 }
 
