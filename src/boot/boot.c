@@ -36,16 +36,21 @@ static enum err read_records(struct otadata *o, struct why *why)
     return ERR_NONE;
 }
 
+enum err otadata_open_at(struct otadata *o, struct stretch flash, unsigned slots, struct why *why)
+{
+    *o = (struct otadata){.flash = flash, .slots = slots};
+    if (flash.size_bytes < 2 * FLASH_SECTOR_BYTES)
+        return why_set(why, ERR_FORMAT, "the otadata partition is smaller than two sectors");
+    return read_records(o, why);
+}
+
 enum err otadata_open(struct otadata *o, struct flash *flash, const struct partition_table *table, struct why *why)
 {
     const struct partition *p = partition_find(table, PARTITION_DATA, PARTITION_DATA_OTA, NULL);
     *o = (struct otadata){.slots = partition_ota_count(table)};
     if (p == NULL)
         return why_set(why, ERR_NOT_FOUND, "the partition table has no otadata partition");
-    if (p->size_bytes < 2 * FLASH_SECTOR_BYTES)
-        return why_set(why, ERR_FORMAT, "the otadata partition is smaller than two sectors");
-    o->flash = partition_stretch(flash, p);
-    return read_records(o, why);
+    return otadata_open_at(o, partition_stretch(flash, p), o->slots, why);
 }
 
 int otadata_active(const struct otadata *o)
@@ -126,10 +131,20 @@ enum err otadata_give_up(struct otadata *o, struct why *why)
     return set_active_state(o, OTA_INVALID, why);
 }
 
+static const char *const state_texts[] = {"new", "pending-verify", "valid", "invalid", "aborted"};
+
 const char *ota_state_text(uint32_t state)
 {
-    static const char *const texts[] = {"new", "pending-verify", "valid", "invalid", "aborted"};
-    return state < 5 ? texts[state] : state == 0xffffffff ? "undefined" : "unknown";
+    return state < 5 ? state_texts[state] : state == 0xffffffff ? "undefined" : "unknown";
+}
+
+bool ota_state_find(const char *text, enum ota_state *state)
+{
+    *state = OTA_UNDEFINED;
+    for (int i = 0; i < 5; i++)
+        if (strcmp(state_texts[i], text) == 0)
+            *state = (enum ota_state)i;
+    return *state != OTA_UNDEFINED || strcmp(text, "undefined") == 0;
 }
 
 /* --- the bootloader --------------------------------------------------------------------------- */
@@ -146,19 +161,25 @@ static enum err abort_trials(struct otadata *o, bool *has_rolled_back, struct wh
     return err;
 }
 
-static enum err choose_index(struct otadata *o, const struct partition *factory, int *index, bool *is_initial,
-                             struct why *why)
+enum err otadata_choose(struct otadata *o, bool has_factory, bool has_rollback, struct otadata_choice *c,
+                        struct why *why)
 {
     struct ota_record *r = o->records;
+    *c = (struct otadata_choice){.index = BOOT_FACTORY};
+    enum err err = has_rollback ? abort_trials(o, &c->has_rolled_back, why) : ERR_NONE;
+    if (err != ERR_NONE)
+        return err;
     if ((is_blank_or_refused(&r[0]) && is_blank_or_refused(&r[1])) || o->slots == 0) {
-        *index = factory ? BOOT_FACTORY : 0;
-        *is_initial =
-            !factory && (r[0].seq == 0xffffffff || !r[0].is_crc_good) && (r[1].seq == 0xffffffff || !r[1].is_crc_good);
+        c->index = has_factory ? BOOT_FACTORY : 0;
+        c->is_initial = !has_factory && (r[0].seq == 0xffffffff || !r[0].is_crc_good) &&
+                        (r[1].seq == 0xffffffff || !r[1].is_crc_good);
         return ERR_NONE;
     }
     int active = otadata_active(o);
-    *index = active < 0 ? BOOT_FACTORY : (int)otadata_slot(o, (unsigned)active);
-    if (active >= 0 && r[active].state == OTA_NEW)
+    if (active < 0)
+        return ERR_NONE;
+    c->index = (int)otadata_slot(o, (unsigned)active);
+    if (has_rollback && r[active].state == OTA_NEW)
         return otadata_write(o, (unsigned)active, r[active].seq, OTA_PENDING_VERIFY, why);
     return ERR_NONE;
 }
@@ -197,20 +218,21 @@ enum err boot_select(struct flash *flash, const struct partition_table *table, s
                      struct boot_choice *choice, struct why *why)
 {
     struct otadata o;
-    bool is_initial = false;
+    struct otadata_choice c = {.index = BOOT_FACTORY};
+    bool has_factory = partition_find(table, PARTITION_APP, PARTITION_APP_FACTORY, NULL) != NULL;
     *choice = (struct boot_choice){.index = BOOT_NONE, .wanted = BOOT_FACTORY};
     enum err err = otadata_open(&o, flash, table, why);
-    bool has_otadata = err != ERR_NOT_FOUND;
     if (err == ERR_NONE)
-        err = abort_trials(&o, &choice->has_rolled_back, why);
-    if (err == ERR_NONE)
-        err = choose_index(&o, partition_find(table, PARTITION_APP, PARTITION_APP_FACTORY, NULL), &choice->wanted,
-                           &is_initial, why);
-    if (err != ERR_NONE && has_otadata)
+        err = otadata_choose(&o, has_factory, true, &c, why);
+    else if (err == ERR_NOT_FOUND)
+        err = ERR_NONE; /* a table without otadata boots its factory partition */
+    if (err != ERR_NONE)
         return err;
+    choice->wanted = c.index;
+    choice->has_rolled_back = c.has_rolled_back;
     if (!fall_through(table, port, o.slots, choice))
         return why_set(why, ERR_NOT_FOUND, "no partition holds an image that may run");
-    if (is_initial && choice->index >= 0)
+    if (c.is_initial && choice->index >= 0)
         return otadata_write(&o, 0, (uint32_t)choice->index + 1, OTA_VALID, why);
     return ERR_NONE;
 }

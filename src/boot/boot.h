@@ -48,6 +48,9 @@ struct otadata {
 /* Reads both records.  ERR_NOT_FOUND when the table has no otadata partition. */
 enum err otadata_open(struct otadata *o, struct flash *flash, const struct partition_table *table, struct why *why);
 
+/* The same over a stretch of 0x2000 bytes or more that is otadata; `slots` OTA slots. */
+enum err otadata_open_at(struct otadata *o, struct stretch flash, unsigned slots, struct why *why);
+
 /* Index 0 or 1 of the record that counts, -1 when neither does. */
 int otadata_active(const struct otadata *o);
 
@@ -73,7 +76,21 @@ enum err otadata_give_up(struct otadata *o, struct why *why);
 
 const char *ota_state_text(uint32_t state);
 
+/* The state of that name; OTA_UNDEFINED for "undefined".  False for a word that is none. */
+bool ota_state_find(const char *text, enum ota_state *state);
+
 /* --- the bootloader --------------------------------------------------------------------------- */
+
+struct otadata_choice {
+    int index;            /* slot number or BOOT_FACTORY, before any image is looked at */
+    bool has_rolled_back; /* a PENDING_VERIFY record was turned into ABORTED */
+    bool is_initial;      /* no record says anything: the slot that boots gets one */
+};
+
+/* The bootloader's decision over otadata alone, its writes included.  `has_rollback`: it was built with
+ * CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE. */
+enum err otadata_choose(struct otadata *o, bool has_factory, bool has_rollback, struct otadata_choice *choice,
+                        struct why *why);
 
 struct boot_port {
     /* Whether the partition holds an image that may run; called for candidates in order. */

@@ -9,6 +9,9 @@
 /* Lower-case hex; `to` holds 2 * len + 1 characters. */
 void hex_encode(char *to, struct bytes from);
 
+/* Both cases; `to` holds len / 2 bytes.  False for an odd number of characters or one that is no digit. */
+bool hex_decode(uint8_t *to, size_t *len, struct bytes text);
+
 enum base64_alphabet { BASE64_STANDARD, BASE64_URL };
 
 /* Characters that `len` bytes need, with the terminator; enough for both alphabets. */

@@ -1,25 +1,17 @@
 #include "nvs/nvs_part.h"
 
-#include "codec/crc.h"
+#include "nvs/nvs_format.h"
 
 #include <string.h>
 
-#define PAGE        FLASH_SECTOR_BYTES
-#define BITMAP_AT   32u
-#define ENTRIES_AT  64u
-#define ENTRY       32u
-#define VERSION_2   0xfe
-#define CHUNK_ANY   0xff
-#define SPACE_NAMES 0 /* the namespace that defines namespaces */
-#define SPACES_MAX  254
+#define PAGE  NVS_PAGE_BYTES
+#define ENTRY NVS_ENTRY_LEN
 
 /* Written to flash; each next state only clears bits. */
 static const uint32_t page_words[] = {
     [NVS_PAGE_FREE] = 0xffffffff,    [NVS_PAGE_ACTIVE] = 0xfffffffe,  [NVS_PAGE_FULL] = 0xfffffffc,
     [NVS_PAGE_FREEING] = 0xfffffff8, [NVS_PAGE_CORRUPT] = 0xfffffff0,
 };
-
-enum mark { MARK_ERASED = 0, MARK_WRITTEN = 2, MARK_EMPTY = 3 };
 
 struct place {
     unsigned page, index;
@@ -31,7 +23,7 @@ struct entry {
 
 static uint32_t entry_at(struct place p)
 {
-    return p.page * PAGE + ENTRIES_AT + p.index * ENTRY;
+    return p.page * PAGE + NVS_ENTRIES_AT + p.index * ENTRY;
 }
 
 static enum err read_entry(struct nvs_part *n, struct place p, struct entry *e, struct why *why)
@@ -39,47 +31,32 @@ static enum err read_entry(struct nvs_part *n, struct place p, struct entry *e, 
     return stretch_read(n->flash, entry_at(p), e->raw, ENTRY, why);
 }
 
-static uint32_t entry_crc(const struct entry *e)
-{
-    return crc32_of(crc32_of(CRC32_ESP_INIT, bytes_of(e->raw, 4)), bytes_of(e->raw + 8, 24));
-}
-
-static bool has_data(unsigned type)
-{
-    return type == NVS_TEXT || type == NVS_BLOB_V1 || type == NVS_BLOB_DATA;
-}
-
 static unsigned span_of(unsigned type, size_t len)
 {
-    return has_data(type) ? 1 + (unsigned)((len + ENTRY - 1) / ENTRY) : 1;
+    return nvs_has_data(type) ? 1 + (unsigned)((len + ENTRY - 1) / ENTRY) : 1;
 }
 
 static enum err read_bitmap(struct nvs_part *n, unsigned page, uint8_t map[static 32], struct why *why)
 {
-    return stretch_read(n->flash, page * PAGE + BITMAP_AT, map, 32, why);
-}
-
-static enum mark mark_of(const uint8_t *map, unsigned index)
-{
-    unsigned bits = map[index / 4] >> (index % 4 * 2) & 3;
-    return bits == 1 ? MARK_ERASED : (enum mark)bits; /* 01 is illegal: half an erase mark */
+    return stretch_read(n->flash, page * PAGE + NVS_BITMAP_AT, map, 32, why);
 }
 
 /* Marks `count` entries; programming only clears bits, so whole bitmap bytes with ones elsewhere are written. */
-static enum err set_marks(struct nvs_part *n, struct place p, unsigned count, enum mark mark, struct why *why)
+static enum err set_marks(struct nvs_part *n, struct place p, unsigned count, enum nvs_mark mark, struct why *why)
 {
     uint8_t map[32];
     memset(map, 0xff, sizeof map);
     for (unsigned i = p.index; i < p.index + count; i++)
         map[i / 4] &= (uint8_t) ~((3u & ~(unsigned)mark) << (i % 4 * 2));
     unsigned first = p.index / 4, last = (p.index + count - 1) / 4;
-    return stretch_program(n->flash, p.page * PAGE + BITMAP_AT + first, bytes_of(map + first, last - first + 1), why);
+    return stretch_program(n->flash, p.page * PAGE + NVS_BITMAP_AT + first, bytes_of(map + first, last - first + 1),
+                           why);
 }
 
 static enum err erase_item(struct nvs_part *n, struct place p, unsigned span, struct why *why)
 {
     n->pages[p.page].erased = (uint8_t)(n->pages[p.page].erased + span);
-    return set_marks(n, p, span, MARK_ERASED, why);
+    return set_marks(n, p, span, NVS_MARK_ERASED, why);
 }
 
 /* --- walking ---------------------------------------------------------------------------------- */
@@ -119,7 +96,8 @@ static bool next_item(struct walk *w)
     for (;;) {
         while (w->at.index < NVS_ENTRIES) {
             struct place here = w->at;
-            if (mark_of(w->map, here.index) != MARK_WRITTEN || read_entry(w->n, here, &w->entry, NULL) != ERR_NONE) {
+            if (nvs_mark_of(w->map, here.index) != NVS_MARK_WRITTEN ||
+                read_entry(w->n, here, &w->entry, NULL) != ERR_NONE) {
                 w->at.index++;
                 continue;
             }
@@ -141,7 +119,7 @@ static struct place item_place(const struct walk *w)
 static bool entry_is(const struct entry *e, unsigned space, const char *key, unsigned type, unsigned chunk)
 {
     return e->raw[0] == space && strncmp((const char *)e->raw + 8, key, NVS_KEY_LEN + 1) == 0 &&
-           (type == NVS_ANY_TYPE || e->raw[1] == type) && (chunk == CHUNK_ANY || e->raw[3] == chunk);
+           (type == NVS_ANY_TYPE || e->raw[1] == type) && (chunk == NVS_CHUNK_ANY || e->raw[3] == chunk);
 }
 
 /* The last item of that name; later pages and places hold newer values (N2). */
@@ -162,7 +140,7 @@ static bool find_space(struct nvs_part *n, const char *name, uint8_t *index)
 {
     struct entry e;
     struct place at;
-    bool is_found = find(n, SPACE_NAMES, name, NVS_U8, CHUNK_ANY, &e, &at);
+    bool is_found = find(n, NVS_SPACE_OF_NAMES, name, NVS_U8, NVS_CHUNK_ANY, &e, &at);
     *index = is_found ? e.raw[24] : 0;
     return is_found;
 }
@@ -172,12 +150,12 @@ static bool find_space(struct nvs_part *n, const char *name, uint8_t *index)
 static bool item_is_whole(struct nvs_part *n, const uint8_t *map, struct place at, const struct entry *e)
 {
     unsigned span = e->raw[2], type = e->raw[1];
-    if (get_u32(e->raw + 4) != entry_crc(e) || span < 1 || at.index + span > NVS_ENTRIES)
+    if (get_u32(e->raw + 4) != nvs_entry_crc(e->raw) || span < 1 || at.index + span > NVS_ENTRIES)
         return false;
     for (unsigned i = 1; i < span; i++)
-        if (mark_of(map, at.index + i) != MARK_WRITTEN)
+        if (nvs_mark_of(map, at.index + i) != NVS_MARK_WRITTEN)
             return false;
-    if (!has_data(type))
+    if (!nvs_has_data(type))
         return span == 1;
     size_t len = get_u16(e->raw + 24);
     if (span != span_of(type, len))
@@ -205,19 +183,19 @@ static enum err repair_page(struct nvs_part *n, unsigned page, struct why *why)
         struct place at = {page, i};
         struct entry e;
         err = read_entry(n, at, &e, why);
-        enum mark mark = mark_of(map, i);
+        enum nvs_mark mark = nvs_mark_of(map, i);
         bool is_blank = bytes_all(bytes_of(e.raw, ENTRY), 0xff);
         unsigned span = 1;
         if (err != ERR_NONE)
             break;
-        if (mark == MARK_ERASED)
+        if (mark == NVS_MARK_ERASED)
             p->erased++;
-        else if (mark == MARK_WRITTEN && item_is_whole(n, map, at, &e))
+        else if (mark == NVS_MARK_WRITTEN && item_is_whole(n, map, at, &e))
             span = e.raw[2];
-        else if (mark == MARK_WRITTEN || !is_blank)
+        else if (mark == NVS_MARK_WRITTEN || !is_blank)
             err = erase_item(n, at, 1, why); /* a cut while it was written */
         i += span;
-        if (mark != MARK_EMPTY || !is_blank)
+        if (mark != NVS_MARK_EMPTY || !is_blank)
             p->next = (uint8_t)i;
     }
     /* Empty entries below one that was used are holes: they count as erased. */
@@ -247,9 +225,9 @@ static enum err load_page(struct nvs_part *n, unsigned page, struct why *why)
         p->state = is_blank_page(n, page) ? NVS_PAGE_FREE : NVS_PAGE_CORRUPT;
         return ERR_NONE;
     }
-    if (get_u32(head + 28) != crc32_of(CRC32_ESP_INIT, bytes_of(head + 4, 24)))
+    if (get_u32(head + 28) != nvs_header_crc(head))
         return ERR_NONE;
-    if (head[8] < VERSION_2)
+    if (head[8] < NVS_VERSION_2)
         return why_set(why, ERR_FORMAT, "NVS page %u has the newer version 0x%02x", page, head[8]);
     for (int s = NVS_PAGE_ACTIVE; s <= NVS_PAGE_FREEING; s++)
         if (word == page_words[s])
@@ -310,7 +288,7 @@ static enum err erase_orphans(struct nvs_part *n, struct why *why)
         if (w.entry.raw[1] != NVS_BLOB_DATA)
             continue;
         unsigned chunk = w.entry.raw[3];
-        bool is_counted = find(n, w.entry.raw[0], key, NVS_BLOB_INDEX, CHUNK_ANY, &index, &at) &&
+        bool is_counted = find(n, w.entry.raw[0], key, NVS_BLOB_INDEX, NVS_CHUNK_ANY, &index, &at) &&
                           chunk >= index.raw[29] && chunk < index.raw[29] + index.raw[28];
         enum err err = is_counted ? ERR_NONE : erase_item(n, item_place(&w), w.entry.raw[2], why);
         if (err != ERR_NONE)
@@ -369,8 +347,8 @@ static enum err activate_free_page(struct nvs_part *n, unsigned *page, struct wh
     memset(head, 0xff, sizeof head);
     put_u32(head, page_words[NVS_PAGE_ACTIVE]);
     put_u32(head + 4, n->next_seq);
-    head[8] = VERSION_2;
-    put_u32(head + 28, crc32_of(CRC32_ESP_INIT, bytes_of(head + 4, 24)));
+    head[8] = NVS_VERSION_2;
+    put_u32(head + 28, nvs_header_crc(head));
     if (err == ERR_NONE)
         err = stretch_program(n->flash, *page * PAGE, bytes_of(head, sizeof head), why);
     n->pages[*page] = (struct nvs_page){.state = NVS_PAGE_ACTIVE, .seq = n->next_seq++};
@@ -397,7 +375,7 @@ static enum err append_raw(struct nvs_part *n, unsigned page, const struct entry
     if (err == ERR_NONE && data.len > 0)
         err = stretch_program(n->flash, entry_at(at) + ENTRY, data, why);
     if (err == ERR_NONE)
-        err = set_marks(n, at, span, MARK_WRITTEN, why);
+        err = set_marks(n, at, span, NVS_MARK_WRITTEN, why);
     n->pages[page].next = (uint8_t)(at.index + span);
     return err;
 }
@@ -414,12 +392,12 @@ static enum err move_items(struct nvs_part *n, unsigned from, struct why *why)
     for (unsigned i = 0; err == ERR_NONE && i < NVS_ENTRIES;) {
         struct place at = {from, i};
         struct entry e;
-        if (mark_of(map, i) != MARK_WRITTEN) {
+        if (nvs_mark_of(map, i) != NVS_MARK_WRITTEN) {
             i++;
             continue;
         }
         err = read_entry(n, at, &e, why);
-        size_t len = has_data(e.raw[1]) ? get_u16(e.raw + 24) : 0;
+        size_t len = nvs_has_data(e.raw[1]) ? get_u16(e.raw + 24) : 0;
         if (err == ERR_NONE && (e.raw[2] < 1 || len > sizeof data || n->pages[to].next + e.raw[2] > NVS_ENTRIES))
             err = why_set(why, ERR_NO_SPACE, "NVS items of page %u do not fit the next page", from);
         if (err == ERR_NONE && len > 0)
@@ -484,12 +462,12 @@ static void make_head(struct entry *e, unsigned space, unsigned type, unsigned c
     e->raw[3] = (uint8_t)chunk;
     memset(e->raw + 8, 0, NVS_KEY_LEN + 1);
     memcpy(e->raw + 8, key, strlen(key));
-    if (has_data(type)) {
+    if (nvs_has_data(type)) {
         put_u16(e->raw + 24, (uint16_t)value.len);
         put_u32(e->raw + 28, crc32_of(CRC32_ESP_INIT, value));
     } else
         memcpy(e->raw + 24, value.at, value.len);
-    put_u32(e->raw + 4, entry_crc(e));
+    put_u32(e->raw + 4, nvs_entry_crc(e->raw));
 }
 
 static enum err append(struct nvs_part *n, unsigned space, unsigned type, unsigned chunk, const char *key,
@@ -501,7 +479,7 @@ static enum err append(struct nvs_part *n, unsigned space, unsigned type, unsign
     if (err != ERR_NONE)
         return err;
     at->index = n->pages[at->page].next;
-    return append_raw(n, at->page, &e, has_data(type) ? value : bytes_of(NULL, 0), why);
+    return append_raw(n, at->page, &e, nvs_has_data(type) ? value : bytes_of(NULL, 0), why);
 }
 
 /* Erases every item of that name except the one at `keep`. */
@@ -525,7 +503,7 @@ static enum err write_blob(struct nvs_part *n, unsigned space, const char *key, 
 {
     struct entry old;
     struct place at;
-    bool has_old = find(n, space, key, NVS_BLOB_INDEX, CHUNK_ANY, &old, &at);
+    bool has_old = find(n, space, key, NVS_BLOB_INDEX, NVS_CHUNK_ANY, &old, &at);
     uint8_t start = has_old && old.raw[29] == 0 ? 0x80 : 0;
     unsigned chunks = 0;
     enum err err = ERR_NONE;
@@ -548,9 +526,9 @@ static enum err write_blob(struct nvs_part *n, unsigned space, const char *key, 
     index[5] = start;
     put_u16(index + 6, 0xffff);
     if (err == ERR_NONE)
-        err = append(n, space, NVS_BLOB_INDEX, CHUNK_ANY, key, bytes_of(index, sizeof index), &at, why);
+        err = append(n, space, NVS_BLOB_INDEX, NVS_CHUNK_ANY, key, bytes_of(index, sizeof index), &at, why);
     if (err == ERR_NONE)
-        err = erase_matches(n, space, key, NVS_BLOB_INDEX, CHUNK_ANY, at, why);
+        err = erase_matches(n, space, key, NVS_BLOB_INDEX, NVS_CHUNK_ANY, at, why);
     for (unsigned i = 0; err == ERR_NONE && has_old && i < old.raw[28]; i++)
         err = erase_matches(n, space, key, NVS_BLOB_DATA, old.raw[29] + i, nowhere, why);
     return err;
@@ -569,12 +547,12 @@ static enum err open_space(struct nvs_part *n, const char *name, uint8_t *index,
         return ERR_NONE;
     uint8_t highest = 0;
     for (struct walk w = {.n = n}; next_item(&w);)
-        if (w.entry.raw[0] == SPACE_NAMES && w.entry.raw[24] > highest)
+        if (w.entry.raw[0] == NVS_SPACE_OF_NAMES && w.entry.raw[24] > highest)
             highest = w.entry.raw[24];
-    if (highest >= SPACES_MAX)
-        return why_set(why, ERR_NO_SPACE, "NVS holds %d namespaces already", SPACES_MAX);
+    if (highest >= NVS_SPACES_MAX)
+        return why_set(why, ERR_NO_SPACE, "NVS holds %d namespaces already", NVS_SPACES_MAX);
     *index = highest + 1;
-    return append(n, SPACE_NAMES, NVS_U8, CHUNK_ANY, name, bytes_of(index, 1), &at, why);
+    return append(n, NVS_SPACE_OF_NAMES, NVS_U8, NVS_CHUNK_ANY, name, bytes_of(index, 1), &at, why);
 }
 
 static bool is_unchanged(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type type,
@@ -607,14 +585,14 @@ enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, 
     if (is_blob)
         err = write_blob(n, index, key, value, why);
     else
-        err = append(n, index, type, CHUNK_ANY, key, value, &at, why);
+        err = append(n, index, type, NVS_CHUNK_ANY, key, value, &at, why);
     /* What the key held under another type goes last. */
     for (struct walk w = {.n = n}; err == ERR_NONE && next_item(&w);) {
         struct place here = item_place(&w);
         unsigned t = w.entry.raw[1];
         bool is_new = (here.page == at.page && here.index == at.index) ||
                       (is_blob && (t == NVS_BLOB_INDEX || t == NVS_BLOB_DATA));
-        if (entry_is(&w.entry, index, key, NVS_ANY_TYPE, CHUNK_ANY) && !is_new)
+        if (entry_is(&w.entry, index, key, NVS_ANY_TYPE, NVS_CHUNK_ANY) && !is_new)
             err = erase_item(n, here, w.entry.raw[2], why);
     }
     return err;
@@ -661,19 +639,19 @@ enum err nvs_part_read(struct nvs_part *n, const char *space, const char *key, e
     struct entry e;
     struct place at;
     *len = 0;
-    if (!find_space(n, space, &index) || !find(n, index, key, NVS_ANY_TYPE, CHUNK_ANY, &e, &at))
+    if (!find_space(n, space, &index) || !find(n, index, key, NVS_ANY_TYPE, NVS_CHUNK_ANY, &e, &at))
         return why_set(why, ERR_NOT_FOUND, "NVS has no %s/%s", space, key);
     unsigned stored = e.raw[1];
     if (!type_fits(type, stored))
         return why_set(why, ERR_TYPE, "NVS holds %s/%s as type 0x%02x, not 0x%02x", space, key, stored, (unsigned)type);
-    *len = stored == NVS_BLOB_INDEX ? get_u32(e.raw + 24) : has_data(stored) ? get_u16(e.raw + 24) : stored & 15u;
+    *len = stored == NVS_BLOB_INDEX ? get_u32(e.raw + 24) : nvs_has_data(stored) ? get_u16(e.raw + 24) : stored & 15u;
     if (to == NULL)
         return ERR_NONE;
     if (*len > size)
         return why_set(why, ERR_TOO_BIG, "NVS value %s/%s has %zu bytes", space, key, *len);
     if (stored == NVS_BLOB_INDEX)
         return read_blob(n, index, key, &e, to, why);
-    if (has_data(stored))
+    if (nvs_has_data(stored))
         return read_data(n, at, &e, to, why);
     memcpy(to, e.raw + 24, *len);
     return ERR_NONE;
@@ -684,11 +662,11 @@ enum err nvs_part_erase(struct nvs_part *n, const char *space, const char *key, 
     uint8_t index;
     struct entry e;
     struct place at;
-    if (!find_space(n, space, &index) || !find(n, index, key, NVS_ANY_TYPE, CHUNK_ANY, &e, &at))
+    if (!find_space(n, space, &index) || !find(n, index, key, NVS_ANY_TYPE, NVS_CHUNK_ANY, &e, &at))
         return why_set(why, ERR_NOT_FOUND, "NVS has no %s/%s", space, key);
     /* The index of a blob goes before its chunks: chunks without index are erased at the next mount. */
     enum err err = erase_item(n, at, e.raw[2], why);
-    return err == ERR_NONE ? erase_matches(n, index, key, NVS_ANY_TYPE, CHUNK_ANY, nowhere, why) : err;
+    return err == ERR_NONE ? erase_matches(n, index, key, NVS_ANY_TYPE, NVS_CHUNK_ANY, nowhere, why) : err;
 }
 
 enum err nvs_part_erase_space(struct nvs_part *n, const char *space, struct why *why)

@@ -34,6 +34,8 @@ enum nvs_part_type {
     NVS_I32 = 0x14,
     NVS_U64 = 0x08,
     NVS_I64 = 0x18,
+    NVS_FLOAT = 0x24,
+    NVS_DOUBLE = 0x28,
     NVS_TEXT = 0x21,
     NVS_BLOB_V1 = 0x41,
     NVS_BLOB_DATA = 0x42,

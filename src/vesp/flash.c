@@ -140,7 +140,7 @@ static enum err read_table(const struct new_options *o, struct partition_table *
     bool is_binary = file.len > 1 && (uint8_t)file.at[0] == 0xaa && file.at[1] == 0x50;
     if (err == ERR_NONE)
         err = is_binary ? partition_table_read(table, buf_bytes(&file), flash_size, why)
-                        : partition_table_read_csv(table, buf_bytes(&file), why);
+                        : partition_table_read_csv(table, buf_bytes(&file), NULL, why);
     buf_deinit(&file);
     for (unsigned i = 0; err == ERR_NONE && i < table->count; i++)
         if (table->entries[i].at + table->entries[i].size_bytes > flash_size)

@@ -82,7 +82,7 @@ static void fuzz_partition(struct bytes in)
     static struct partition_table table, again;
     uint8_t raw[PARTITION_TABLE_BYTES];
     partition_table_read(&table, in, 0, NULL);
-    if (partition_table_read_csv(&table, in, NULL) != ERR_NONE)
+    if (partition_table_read_csv(&table, in, NULL, NULL) != ERR_NONE)
         return;
     partition_table_write(&table, raw);
     must(partition_table_read(&again, bytes_of(raw, sizeof raw), 0, NULL) == ERR_NONE && again.count == table.count);

@@ -27,7 +27,7 @@ static void prepare(struct rig *r, const char *csv)
 {
     memset(r->bytes, 0xff, SIZE);
     flash_ram_init(&r->ram, r->bytes, SIZE);
-    assert_int_equal(partition_table_read_csv(&r->table, bytes_of_text(csv), NULL), ERR_NONE);
+    assert_int_equal(partition_table_read_csv(&r->table, bytes_of_text(csv), NULL, NULL), ERR_NONE);
     r->port.is_bootable = is_bootable;
     r->bad = "";
 }

@@ -42,7 +42,7 @@ static int open_node(void **state)
     char text[32];
     int fd = memfd_create("flash", 0);
     (void)state;
-    assert_int_equal(partition_table_read_csv(&table, bytes_of_text(csv), NULL), ERR_NONE);
+    assert_int_equal(partition_table_read_csv(&table, bytes_of_text(csv), NULL, NULL), ERR_NONE);
     partition_table_write(&table, raw);
     memset(bytes, 0xff, SIZE);
     memcpy(bytes + PARTITION_TABLE_AT, raw, sizeof raw);

@@ -65,7 +65,7 @@ static void csv_becomes_the_known_table(void **state)
     uint8_t raw[PARTITION_TABLE_BYTES];
     char md5[33];
     (void)state;
-    assert_int_equal(partition_table_read_csv(&t, bytes_of_text(csv), NULL), ERR_NONE);
+    assert_int_equal(partition_table_read_csv(&t, bytes_of_text(csv), NULL, NULL), ERR_NONE);
     assert_int_equal(t.count, 4);
     assert_int_equal(t.entries[0].at, 0x9000);
     assert_int_equal(t.entries[1].at, 0xf000);
@@ -87,7 +87,7 @@ static void the_stock_table_has_its_digest(void **state)
     uint8_t raw[PARTITION_TABLE_BYTES], sha[SHA256_LEN];
     char text[65];
     (void)state;
-    assert_int_equal(partition_table_read_csv(&t, bytes_of_text(csv), NULL), ERR_NONE);
+    assert_int_equal(partition_table_read_csv(&t, bytes_of_text(csv), NULL, NULL), ERR_NONE);
     partition_table_write(&t, raw);
     sha256_of(sha, bytes_of(raw, sizeof raw));
     hex_encode(text, bytes_of(sha, sizeof sha));
@@ -118,7 +118,7 @@ static void wrong_tables_are_refused(void **state)
     struct why why;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        if (partition_table_read_csv(&t, bytes_of_text(bad[i]), &why) != ERR_FORMAT)
+        if (partition_table_read_csv(&t, bytes_of_text(bad[i]), NULL, &why) != ERR_FORMAT)
             fail_msg("was accepted: %s", bad[i]);
 }
 
@@ -128,7 +128,7 @@ static void a_damaged_table_is_refused(void **state)
     struct partition_table t;
     uint8_t raw[PARTITION_TABLE_BYTES];
     (void)state;
-    partition_table_read_csv(&t, bytes_of_text(csv), NULL);
+    partition_table_read_csv(&t, bytes_of_text(csv), NULL, NULL);
     partition_table_write(&t, raw);
     for (int i = 0; i < 96; i++) {
         raw[i] ^= 4;
@@ -152,7 +152,7 @@ static void golden_tables_are_made_byte_for_byte(void **state)
         struct buf csv = fixture(path);
         snprintf(path, sizeof path, "%s.bin", names[i]);
         struct buf bin = fixture(path);
-        assert_int_equal(partition_table_read_csv(&t, buf_bytes(&csv), NULL), ERR_NONE);
+        assert_int_equal(partition_table_read_csv(&t, buf_bytes(&csv), NULL, NULL), ERR_NONE);
         partition_table_write(&t, raw);
         assert_int_equal(bin.len, sizeof raw);
         assert_memory_equal(raw, bin.at, sizeof raw);
