@@ -4,10 +4,10 @@
 #include <string.h>
 
 static const struct err_row {
-    const char *text;
+    const char *text, *name;
     int http, rainmaker, exit_status;
 } rows[ERR_COUNT] = {
-#define ERR_ROW(code, text, http, rainmaker, exit_status) [code] = {text, http, rainmaker, exit_status},
+#define ERR_ROW(code, text, http, rainmaker, exit_status) [code] = {text, #code, http, rainmaker, exit_status},
     ERR_LIST(ERR_ROW)
 #undef ERR_ROW
 };
@@ -20,6 +20,11 @@ static const struct err_row *row(enum err code)
 const char *err_text(enum err code)
 {
     return row(code)->text;
+}
+
+const char *err_name(enum err code)
+{
+    return row(code)->name;
 }
 
 int err_http_status(enum err code)

@@ -115,8 +115,9 @@ struct why {
     char text[320];
 };
 
-/* The fixed sentence, HTTP status (200 for ERR_NONE), RainMaker code and exit status of a code. */
+/* The fixed sentence, its name, HTTP status (200 for ERR_NONE), RainMaker code and exit status of a code. */
 const char *err_text(enum err code);
+const char *err_name(enum err code); /* "ERR_IMAGE_CHECKSUM", for scripts */
 int err_http_status(enum err code);
 int err_rainmaker_code(enum err code);
 int err_exit_status(enum err code);

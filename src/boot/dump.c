@@ -54,7 +54,6 @@ static struct dump_piece *add(struct dump *d, int kind, uint32_t at, uint32_t si
     *p = (struct dump_piece){.at = at, .size_bytes = size};
     p->kind = kind;
     snprintf(p->name, sizeof p->name, "%s", name);
-    p->len = used_len(cut(d, at, size));
     return p;
 }
 
@@ -90,6 +89,31 @@ static void sort(struct dump *d)
             d->pieces[k] = d->pieces[k - 1];
             d->pieces[k - 1] = swap;
         }
+}
+
+static uint32_t round_up(uint32_t len, uint32_t to)
+{
+    return (len + to - 1) / to * to;
+}
+
+/* Other tools want images with their last byte, signature sectors whole, tables of 3072 bytes and whole partitions,
+ * even where those end in erased bytes. */
+static void measure(struct dump *d, struct dump_piece *p)
+{
+    struct bytes room = cut(d, p->at, p->size_bytes);
+    struct image_facts f;
+    uint64_t len = p->len = used_len(room);
+    if (len == 0)
+        return;
+    if (dump_image(d, p, &f, NULL) == ERR_NONE && len <= image_signed_len(&f))
+        len = image_signed_len(&f);
+    else if (p->kind == DUMP_PARTITION && p->partition->type != PARTITION_APP)
+        len = p->size_bytes;
+    else if (p->kind == DUMP_TABLE && len <= PARTITION_TABLE_BYTES)
+        len = PARTITION_TABLE_BYTES;
+    else
+        len = round_up((uint32_t)len, FLASH_SECTOR_BYTES);
+    p->len = (uint32_t)(len < room.len ? len : room.len);
 }
 
 static bool is_covered(const struct dump *d, uint32_t at)
@@ -153,7 +177,10 @@ enum err dump_open(struct dump *d, struct bytes bytes, const struct dump_place *
             break;
         }
     sort(d);
-    return add_gaps(d, why);
+    err = add_gaps(d, why);
+    for (unsigned i = 0; err == ERR_NONE && i < d->count; i++)
+        measure(d, &d->pieces[i]);
+    return err;
 }
 
 struct bytes dump_bytes(const struct dump *d, const struct dump_piece *piece)

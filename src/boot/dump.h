@@ -23,7 +23,8 @@ struct dump_piece {
     enum { DUMP_BOOTLOADER, DUMP_TABLE, DUMP_PARTITION, DUMP_GAP } kind;
     char name[32];                     /* "bootloader", "partition-table", the label, "gap-0x9000": fit for a file */
     uint32_t at, size_bytes;           /* flash address and room */
-    uint32_t len;                      /* bytes up to the last that is not erased; 0: all erased */
+    uint32_t len;                      /* bytes worth keeping, 0 when all are erased: an image with its signature, a
+                                        * data partition whole, else up to the last sector that is not erased */
     const struct partition *partition; /* DUMP_PARTITION only */
 };
 
@@ -45,7 +46,7 @@ struct dump_place {
  * below the dump; partitions past its end are cut there. */
 enum err dump_open(struct dump *d, struct bytes bytes, const struct dump_place *place, struct why *why);
 
-/* A piece's bytes, without the erased ones at its end. */
+/* A piece's bytes that are worth keeping. */
 struct bytes dump_bytes(const struct dump *d, const struct dump_piece *piece);
 
 /* The piece's image, when it holds one: ERR_NONE, or what is wrong with it; ERR_NOT_FOUND for pieces that hold none. */

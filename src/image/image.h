@@ -158,6 +158,9 @@ struct image_target {
  * secure version.  Signatures are checked by `image/signature.h`. */
 enum err image_check_target(const struct image_facts *facts, const struct image_target *target, struct why *why);
 
+/* The image with the signature that follows it, padding included. */
+uint64_t image_signed_len(const struct image_facts *facts);
+
 /* Reads the 256 bytes; false when the magic is missing. */
 bool app_desc_read(struct app_desc *desc, const uint8_t raw[static APP_DESC_LEN]);
 

@@ -88,7 +88,7 @@ static enum err check_load(const struct image_facts *f, const struct image_targe
     return ERR_NONE;
 }
 
-static uint64_t signed_len(const struct image_facts *f)
+uint64_t image_signed_len(const struct image_facts *f)
 {
     if (f->trailing == TRAILING_SIGNATURE_V1)
         return f->image_len + 68;
@@ -109,9 +109,9 @@ enum err image_check_target(const struct image_facts *f, const struct image_targ
         err = check_load(f, t, why);
     if (err == ERR_NONE)
         err = check_efuse_revision(f, t, why);
-    if (err == ERR_NONE && t->slot_bytes > 0 && signed_len(f) > t->slot_bytes)
-        err = why_set(why, ERR_IMAGE_TOO_LONG, "the image has %" PRIu64 " bytes, the slot %" PRIu32, signed_len(f),
-                      t->slot_bytes);
+    if (err == ERR_NONE && t->slot_bytes > 0 && image_signed_len(f) > t->slot_bytes)
+        err = why_set(why, ERR_IMAGE_TOO_LONG, "the image has %" PRIu64 " bytes, the slot %" PRIu32,
+                      image_signed_len(f), t->slot_bytes);
     if (err == ERR_NONE && f->app.secure_version < t->secure_version)
         err = why_set(why, ERR_IMAGE_SECURE_VERSION,
                       "the image has secure version %" PRIu32 ", this node takes %" PRIu32 " or higher",

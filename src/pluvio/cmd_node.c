@@ -1,44 +1,32 @@
 #include "pluvio/commands.h"
 
-#include "nvs/nvs_part.h"
+#include "crypto/cipher.h"
+#include "pluvio/fctry.h"
 #include "pluvio/listing.h"
+#include "pluvio/report.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#define FCTRY_BYTES  0x6000
-#define FCTRY_SPACE  "rmaker_creds"
-#define RANDOM_BYTES 64
-
 /* --- add -------------------------------------------------------------------------------------- */
 
-/* The factory partition as RainMaker's nodes read it: all values are blobs without terminator. */
 static enum err make_fctry(const struct json *node, uint8_t *bytes, struct why *why)
 {
-    static const struct {
-        const char *key, *member;
-    } rows[] = {{"node_id", "node_id"},
-                {"mqtt_host", "mqtt_host"},
-                {"client_cert", "client_cert"},
-                {"client_key", "client_key"}};
-    struct flash_ram ram;
-    struct nvs_part nvs;
+    struct entropy entropy;
     uint8_t random[RANDOM_BYTES];
-    memset(bytes, 0xff, FCTRY_BYTES);
-    flash_ram_init(&ram, bytes, FCTRY_BYTES);
-    enum err err = nvs_part_mount(&nvs, (struct stretch){&ram.flash, 0, FCTRY_BYTES}, why);
-    for (size_t i = 0; err == ERR_NONE && i < sizeof rows / sizeof rows[0]; i++)
-        err = nvs_part_write(&nvs, FCTRY_SPACE, rows[i].key, NVS_BLOB_DATA,
-                             bytes_of_text(text_of(node, rows[i].member)), why);
-    if (err == ERR_NONE && getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        err = why_set(why, ERR_IO, "no random bytes: %s", strerror(errno));
-    return err ? err : nvs_part_write(&nvs, FCTRY_SPACE, "random", NVS_BLOB_DATA, bytes_of(random, sizeof random), why);
+    entropy_system_init(&entropy);
+    entropy.fill(&entropy, random, sizeof random);
+    const struct fctry fctry = {.node_id = bytes_of_text(text_of(node, "node_id")),
+                                .mqtt_host = bytes_of_text(text_of(node, "mqtt_host")),
+                                .client_cert = bytes_of_text(text_of(node, "client_cert")),
+                                .client_key = bytes_of_text(text_of(node, "client_key")),
+                                .random = bytes_of(random, sizeof random)};
+    return fctry_make(&fctry, bytes, FCTRY_BYTES, why);
 }
 
 static enum err write_node(const struct json *node, const char *folder, struct why *why)
@@ -103,6 +91,89 @@ enum err command_node_add(int argc, char **argv, struct why *why)
     else if (err == ERR_NONE)
         printf("Node %s added: %s/fctry.bin is its factory partition.\n", text_of(node, "node_id"), folder);
     json_free(node);
+    return err;
+}
+
+/* --- fctry ------------------------------------------------------------------------------------ */
+
+/* A value that may be given in a file or be absent. */
+static enum err take_file(const struct options *o, const char *name, struct buf *to, struct why *why)
+{
+    return option(o, name) ? read_file(option(o, name), to, why) : ERR_NONE;
+}
+
+/* Swapped files would only show when the node never connects. */
+static enum err check_credentials(const struct buf *cert, const struct buf *key, struct why *why)
+{
+    if (cert->len > 0 && strstr(cert->at, "-----BEGIN CERTIFICATE-----") == NULL)
+        return why_set(why, ERR_USAGE, "--cert is no certificate in PEM");
+    if (key->len > 0 && strstr(key->at, "PRIVATE KEY-----") == NULL)
+        return why_set(why, ERR_USAGE, "--key is no private key in PEM");
+    return ERR_NONE;
+}
+
+enum err command_node_fctry(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {
+        {"output", 'o', "FILE", "The partition to write (- is standard output)"},
+        {"node-id", 'n', "ID", "The node's id, which is its certificate's common name"},
+        {"cert", 'c', "FILE", "The node's certificate, as PEM; a chain is allowed"},
+        {"key", 'k', "FILE", "The node's private key, as PEM"},
+        {"mqtt-host", 'm', "HOST", "Host name of the broker"},
+        {"mqtt-cred-host", 0, "HOST", "Host name of the credential provider (video streaming)"},
+        {"random", 'r', "FILE", "64 bytes for the proof of possession (default: random ones)"},
+        {"size", 's', "BYTES", "Size of the partition (default: 0x6000)"},
+        {NULL, 0, NULL, NULL},
+    };
+    static const struct command_line line = {
+        rows, "", "Make the fctry partition of a RainMaker node from credentials that you have; needs no server.", 0,
+        0};
+    struct options o;
+    struct entropy entropy;
+    struct buf cert = {0}, key = {0}, random = {0};
+    uint8_t made[RANDOM_BYTES];
+    int64_t size = FCTRY_BYTES;
+    struct report r;
+    options_parse(&o, argc, argv, &line);
+    const char *output = option(&o, "output"), *id = option(&o, "node-id"), *host = option(&o, "mqtt-host");
+    if (output == NULL || id == NULL)
+        return why_set(why, ERR_USAGE, "give --output and --node-id");
+    enum err err =
+        option(&o, "size") ? take_number("--size", option(&o, "size"), 0x3000, 0x100000, &size, why) : ERR_NONE;
+    if (err == ERR_NONE)
+        err = take_file(&o, "cert", &cert, why);
+    if (err == ERR_NONE)
+        err = take_file(&o, "key", &key, why);
+    if (err == ERR_NONE)
+        err = take_file(&o, "random", &random, why);
+    if (err == ERR_NONE)
+        err = check_credentials(&cert, &key, why);
+    entropy_system_init(&entropy);
+    entropy.fill(&entropy, made, sizeof made);
+    uint8_t *bytes = malloc((size_t)size);
+    if (err == ERR_NONE && bytes == NULL)
+        err = why_set(why, ERR_NO_MEMORY, "no memory");
+    const struct fctry fctry = {.node_id = bytes_of_text(id),
+                                .mqtt_host = bytes_of_text(host ? host : ""),
+                                .mqtt_cred_host =
+                                    bytes_of_text(option(&o, "mqtt-cred-host") ? option(&o, "mqtt-cred-host") : ""),
+                                .client_cert = buf_bytes(&cert),
+                                .client_key = buf_bytes(&key),
+                                .random = random.len ? buf_bytes(&random) : bytes_of(made, sizeof made)};
+    if (err == ERR_NONE)
+        err = fctry_make(&fctry, bytes, (uint32_t)size, why);
+    if (err == ERR_NONE)
+        err = write_output(output, bytes_of(bytes, (size_t)size), 0600, why);
+    if (err == ERR_NONE) {
+        report_begin(&r, REPORT_OBJECT, o.is_json);
+        report_written(&r, output, (uint64_t)size);
+        report_text(&r, "node_id", "node id", "%s", id);
+        report_end(&r);
+    }
+    free(bytes);
+    buf_deinit(&cert);
+    buf_deinit(&key);
+    buf_deinit(&random);
     return err;
 }
 

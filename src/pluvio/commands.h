@@ -3,25 +3,51 @@
 #define PLUVIO_PLUVIO_COMMANDS_H
 
 #include "pluvio/client.h"
+#include "pluvio/files.h"
 #include "pluvio/options.h"
 
-enum err command_login(int argc, char **argv, struct why *why);
-enum err command_image_inspect(int argc, char **argv, struct why *why);
-enum err command_image_pack(int argc, char **argv, struct why *why);
-enum err command_image_upload(int argc, char **argv, struct why *why);
-enum err command_image_list(int argc, char **argv, struct why *why);
-enum err command_node_add(int argc, char **argv, struct why *why);
-enum err command_node_list(int argc, char **argv, struct why *why);
-enum err command_job_start(int argc, char **argv, struct why *why);
-enum err command_job_list(int argc, char **argv, struct why *why);
-enum err command_job_watch(int argc, char **argv, struct why *why);
-enum err command_job_cancel(int argc, char **argv, struct why *why);
+#define COMMAND(name) enum err command_##name(int argc, char **argv, struct why *why)
+COMMAND(login);
+COMMAND(image_inspect);
+COMMAND(image_pack);
+COMMAND(image_encrypt);
+COMMAND(image_decrypt);
+COMMAND(image_upload);
+COMMAND(image_list);
+COMMAND(sign_key);
+COMMAND(sign_public);
+COMMAND(sign_digest);
+COMMAND(sign_image);
+COMMAND(sign_verify);
+COMMAND(sign_info);
+COMMAND(partition_show);
+COMMAND(partition_make);
+COMMAND(partition_csv);
+COMMAND(otadata_show);
+COMMAND(otadata_make);
+COMMAND(otadata_erase);
+COMMAND(otadata_select);
+COMMAND(nvs_show);
+COMMAND(nvs_get);
+COMMAND(nvs_make);
+COMMAND(nvs_csv);
+COMMAND(nvs_keys);
+COMMAND(nvs_encrypt);
+COMMAND(nvs_decrypt);
+COMMAND(flash_show);
+COMMAND(flash_split);
+COMMAND(flash_join);
+COMMAND(node_add);
+COMMAND(node_fctry);
+COMMAND(node_list);
+COMMAND(job_start);
+COMMAND(job_list);
+COMMAND(job_watch);
+COMMAND(job_cancel);
+#undef COMMAND
 
 /* Follows a job to its end and draws it; ERR_JOB_FAILED when not every node succeeded. */
 enum err watch_job(struct client *c, const char *job_id, bool is_json, struct why *why);
-
-enum err read_file(const char *path, struct buf *to, struct why *why);
-enum err write_file(const char *path, struct bytes data, int mode, struct why *why);
 
 void print_json(const struct json *doc);
 const char *text_of(const struct json *object, const char *key); /* "" when absent */

@@ -6,8 +6,6 @@
 #include "base/text.h"
 
 #include <curl/curl.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +17,37 @@ static const struct command {
 } commands[] = {
     {"login", NULL, "Log in to a server and remember the session", command_login},
     {"node", "add", "Register a node and make its credentials and fctry partition", command_node_add},
+    {"node", "fctry", "Make a fctry partition from credentials that you have", command_node_fctry},
     {"node", "list", "List nodes with their versions and whether they are online", command_node_list},
-    {"image", "inspect", "Explain an image file, and whether it is whole", command_image_inspect},
+    {"image", "inspect", "Explain an image file, and whether it is whole and runs on a chip", command_image_inspect},
     {"image", "pack", "Wrap a Linux program in an ESP image, for Linux nodes", command_image_pack},
+    {"image", "encrypt", "Encrypt an image for a device's key", command_image_encrypt},
+    {"image", "decrypt", "Open an encrypted image", command_image_decrypt},
     {"image", "upload", "Verify and upload an image", command_image_upload},
     {"image", "list", "List uploaded images", command_image_list},
+    {"sign", "key", "Generate a signing key", command_sign_key},
+    {"sign", "public", "Extract a key's public half", command_sign_public},
+    {"sign", "digest", "Print a key's digest, as eFuses hold it", command_sign_digest},
+    {"sign", "image", "Sign an image, a bootloader or other data", command_sign_image},
+    {"sign", "verify", "Verify signatures", command_sign_verify},
+    {"sign", "info", "Print a file's signatures", command_sign_info},
+    {"partition", "show", "Show a partition table and check its rules", command_partition_show},
+    {"partition", "make", "Make a binary partition table from CSV", command_partition_make},
+    {"partition", "csv", "Print a partition table as CSV", command_partition_csv},
+    {"otadata", "show", "Show an otadata partition", command_otadata_show},
+    {"otadata", "make", "Make one that boots a slot", command_otadata_make},
+    {"otadata", "erase", "Erase one", command_otadata_erase},
+    {"otadata", "select", "Select as the bootloader would", command_otadata_select},
+    {"nvs", "show", "Show what an NVS partition holds", command_nvs_show},
+    {"nvs", "get", "Print one of its values", command_nvs_get},
+    {"nvs", "make", "Make an NVS partition from CSV", command_nvs_make},
+    {"nvs", "csv", "Print an NVS partition as CSV", command_nvs_csv},
+    {"nvs", "keys", "Make a key partition", command_nvs_keys},
+    {"nvs", "encrypt", "Encrypt an NVS partition", command_nvs_encrypt},
+    {"nvs", "decrypt", "Decrypt an NVS partition", command_nvs_decrypt},
+    {"flash", "show", "Show what a flash dump holds and what would boot", command_flash_show},
+    {"flash", "split", "Take a flash dump apart", command_flash_split},
+    {"flash", "join", "Put one together", command_flash_join},
     {"job", "start", "Start an update job", command_job_start},
     {"job", "watch", "Follow a job live to its end", command_job_watch},
     {"job", "list", "List jobs", command_job_list},
@@ -35,19 +59,26 @@ static const struct command {
 static void print_help(FILE *to)
 {
     fprintf(to, "Usage: pluvio COMMAND [OPTION...]\n"
-                "Over-the-air updates for ESP32 fleets: images, nodes and jobs of a Pluvio server.\n\nCommands:\n");
+                "Over-the-air updates for ESP32 fleets: nodes, images and jobs of a Pluvio server, and the files of "
+                "ESP firmware.\n\nCommands:\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         char name[40];
+        bool is_first = i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0;
         snprintf(name, sizeof name, "%s %s", commands[i].noun, commands[i].verb ? commands[i].verb : "");
-        fprintf(to, "  %-14s %s\n", name, commands[i].help);
+        fprintf(to, "%s  %-18s %s\n", is_first && i > 0 ? "\n" : "", name, commands[i].help);
     }
     fprintf(to, "\n`pluvio COMMAND --help` tells a command's options. Most take --json.\n\n"
                 "From an image to a finished update:\n"
                 "  pluvio login --server http://127.0.0.1:8080 --user admin@localhost\n"
                 "  pluvio image upload blinky-1.1.0.bin\n"
                 "  pluvio job start --image blinky-1.1.0 --all --force-push --watch\n\n"
+                "From a project's files to a signed image:\n"
+                "  pluvio sign key --type p256 --output signing.pem\n"
+                "  pluvio sign image --key signing.pem app.bin\n"
+                "  pluvio image inspect app.bin\n\n"
                 "Exit status: 0 success; 1 a watched job did not succeed everywhere; 64 wrong usage; 65 bad input;\n"
-                "66 not found; 69 server not reached; 77 not logged in or not allowed.\n");
+                "66 not found; 69 server not reached; 73 exists already; 74 input or output failed; 77 not logged in "
+                "or not allowed.\n");
 }
 
 static const struct command *find(const char *noun, const char *verb)
@@ -132,28 +163,4 @@ int64_t int_of(const struct json *object, const char *key)
 {
     int64_t value = 0;
     return json_int(json_get(object, key), &value) ? value : 0;
-}
-
-enum err read_file(const char *path, struct buf *to, struct why *why)
-{
-    char chunk[65536];
-    ssize_t n = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && (n = read(fd, chunk, sizeof chunk)) > 0)
-        buf_add(to, chunk, (size_t)n);
-    int saved = errno;
-    if (fd >= 0)
-        close(fd);
-    if (n != 0)
-        return why_set(why, ERR_IO, "read %s: %s", path, strerror(saved));
-    return to->is_failed ? why_set(why, ERR_NO_MEMORY, "no memory for %s", path) : ERR_NONE;
-}
-
-enum err write_file(const char *path, struct bytes data, int mode, struct why *why)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    bool is_good = fd >= 0 && write(fd, data.at, data.len) == (ssize_t)data.len;
-    if (fd >= 0)
-        is_good &= close(fd) == 0;
-    return is_good ? ERR_NONE : why_set(why, ERR_IO, "write %s: %s", path, strerror(errno));
 }
