@@ -132,7 +132,7 @@ static void tell_signatures(struct report *r, const char *path, const struct ima
 
 static enum err read_image(const char *path, unsigned options, struct image_facts *facts, struct why *why)
 {
-    static const size_t chunk_size = 256 * 1024;
+    static const size_t chunk_size = 32 * 1024;
     struct image_reader reader;
     struct file_stream in;
     size_t n = 0;

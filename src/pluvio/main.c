@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,11 +113,9 @@ static int run(const struct command *c, int argc, char **argv)
     int skip = c->verb ? 2 : 1;
     snprintf(title, sizeof title, c->verb ? "pluvio %s %s" : "pluvio %s", c->noun, c->verb);
     argv[skip] = title;
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     enum err err = c->run(argc - skip, argv + skip, &why);
     if (err != ERR_NONE)
         fprintf(stderr, "%spluvio: %s%s\n", style(STYLE_RED), why_text(&why, err), style(STYLE_NONE));
-    curl_global_cleanup();
     return err_exit_status(err);
 }
 

@@ -270,7 +270,7 @@ static void random_entry(struct entry *e, unsigned i, uint64_t *seed)
  * mounts it and reads the same; an encrypted copy opens to the same bytes. */
 static void what_is_made_is_read(void **state)
 {
-    enum { COUNT = 12 };
+    enum { COUNT = 22 };
     static struct entry entries[COUNT];
     static uint8_t copy[PART];
     uint64_t seed = 20261121;
