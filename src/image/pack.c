@@ -89,7 +89,7 @@ enum err image_pack(struct buf *to, struct bytes elf, const struct pack_options 
         size_t at = i * piece, len = elf.len - at < piece ? elf.len - at : piece;
         add_segment(&image, PACK_ELF_ADDRESS + (uint32_t)at, bytes_of(elf.at + at, len));
     }
-    while (image.len % 16 != 15)
+    while (!image.is_failed && image.len % 16 != 15)
         buf_add(&image, "", 1);
     if (image.is_failed) {
         buf_deinit(&image);

@@ -218,26 +218,23 @@ static bool parse_fill(const char *word, struct buf *to)
         return false;
     for (unsigned long i = 0; i < count; i++)
         buf_add(to, &(uint8_t){is_text && i + 1 == count ? 0 : (uint8_t)byte}, 1);
-    return true;
+    return !to->is_failed;
 }
 
 static enum err add_blob(struct reader *r, struct nvs_maker *m, const char *encoding, struct bytes text,
                          struct why *why)
 {
     struct buf value = {0};
-    size_t len = 0;
     bool is_good = true;
-    if (strcasecmp(encoding, "hex2bin") == 0) {
-        text = strip(text);
-        is_good = buf_reserve(&value, text.len / 2 + 1) && hex_decode((uint8_t *)value.at, &len, text);
-    } else if (strcasecmp(encoding, "base64") == 0)
-        is_good = buf_reserve(&value, BASE64_BYTES(text.len)) &&
-                  base64_decode((uint8_t *)value.at, &len, text, BASE64_STANDARD);
-    else {
+    if (!buf_reserve(&value, BASE64_BYTES(text.len)))
+        return why_set(why, ERR_NO_MEMORY, "no memory");
+    if (strcasecmp(encoding, "hex2bin") == 0)
+        is_good = hex_decode((uint8_t *)value.at, &value.len, strip(text));
+    else if (strcasecmp(encoding, "base64") == 0)
+        is_good = base64_decode((uint8_t *)value.at, &value.len, text, BASE64_STANDARD);
+    else
         buf_add(&value, text.at, text.len);
-        len = text.len;
-    }
-    enum err err = is_good ? nvs_maker_add(m, field_text(r, C_KEY), NVS_BLOB_DATA, bytes_of(value.at, len), why)
+    enum err err = is_good ? nvs_maker_add(m, field_text(r, C_KEY), NVS_BLOB_DATA, buf_bytes(&value), why)
                            : row_error(r, why, "the value is not", encoding);
     buf_deinit(&value);
     return err;
@@ -303,10 +300,14 @@ enum err nvs_csv_make(struct nvs_maker *m, struct bytes csv, struct nvs_csv_file
     while (err == ERR_NONE && next_row(&r)) {
         if (is_blank(&r))
             continue;
-        bool has_nul = false;
-        for (unsigned i = 0; i < r.count && i < FIELDS_MAX; i++)
+        bool has_nul = false, is_failed = false;
+        for (unsigned i = 0; i < r.count && i < FIELDS_MAX; i++) {
+            is_failed |= r.fields[i].is_failed;
             has_nul |= r.fields[i].len > 0 && strlen(r.fields[i].at) != r.fields[i].len;
-        if (r.count > FIELDS_MAX)
+        }
+        if (is_failed)
+            err = why_set(why, ERR_NO_MEMORY, "no memory");
+        else if (r.count > FIELDS_MAX)
             err = row_error(&r, why, "has too many fields", "");
         else if (has_nul)
             err = row_error(&r, why, "holds a NUL", "");

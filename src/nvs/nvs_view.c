@@ -280,7 +280,9 @@ static enum err add_row(const struct nvs_view *v, const struct nvs_item *item, s
             buf_add_text(to, ",data,hex2bin,");
             if (buf_reserve(&hex, 2 * value.len + 1))
                 hex_encode(hex.at, buf_bytes(&value));
-            buf_add(to, hex.at ? hex.at : "", 2 * value.len);
+            else
+                err = why_set(why, ERR_NO_MEMORY, "no memory for %s", item->key);
+            buf_add_text(to, hex.at ? hex.at : "");
         }
         buf_add_text(to, "\n");
     }

@@ -1,4 +1,5 @@
 #include "boot/boot.h"
+#include "faults.h"
 #include "test.h"
 
 #define SIZE 0x400000u
@@ -227,10 +228,183 @@ static void no_cut_bricks_and_no_cut_confirms(void **state)
         }
 }
 
+/* --- faults ----------------------------------------------------------------------------------- */
+
+typedef enum err act(struct otadata *o);
+
+static enum err act_set(struct otadata *o)
+{
+    return otadata_set_boot(o, 1, OTA_NEW, NULL);
+}
+
+static enum err act_confirm(struct otadata *o)
+{
+    return otadata_confirm(o, NULL);
+}
+
+static enum err act_give_up(struct otadata *o)
+{
+    return otadata_give_up(o, NULL);
+}
+
+static enum err act_erase(struct otadata *o)
+{
+    return otadata_erase(o, NULL);
+}
+
+static enum err act_choose(struct otadata *o)
+{
+    struct otadata_choice c;
+    return otadata_choose(o, true, true, &c, NULL);
+}
+
+/* Whatever operation fails, the failure is told; with none failing, the act is done. */
+static void every_flash_error_is_told(void **state)
+{
+    static act *const acts[] = {act_set, act_confirm, act_give_up, act_erase, act_choose};
+    struct rig *r = *state;
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
+        for (long op = 0;; op++) {
+            struct faulty_flash faulty;
+            struct otadata o;
+            prepare(r, table_csv);
+            set_boot(r, 0);
+            boot(r); /* on trial now */
+            faulty_flash_init(&faulty, &r->ram.flash, op);
+            enum err err = otadata_open(&o, &faulty.flash, &r->table, NULL);
+            if (err == ERR_NONE)
+                err = acts[i](&o);
+            if (err == ERR_NONE) {
+                assert_true(op >= 4);
+                break;
+            }
+            assert_int_equal(err, ERR_FLASH);
+        }
+    for (long op = 0;; op++) {
+        struct faulty_flash faulty;
+        struct boot_choice c;
+        prepare(r, no_factory_csv);
+        faulty_flash_init(&faulty, &r->ram.flash, op);
+        enum err err = boot_select(&faulty.flash, &r->table, &r->port, &c, NULL);
+        if (err == ERR_NONE)
+            break;
+        assert_int_equal(err, ERR_FLASH);
+    }
+}
+
+/* A flash that keeps other bits than it was given. */
+static enum err program_wrong(struct flash *f, uint32_t at, struct bytes from, struct why *why)
+{
+    struct faulty_flash *faulty = (struct faulty_flash *)f;
+    return faulty->under->ops->program(faulty->under, at, bytes_of(from.at, from.len - 1), why);
+}
+
+static void what_was_written_is_read_back(void **state)
+{
+    struct rig *r = *state;
+    struct faulty_flash wrong;
+    struct otadata o;
+    struct why why;
+    faulty_flash_init(&wrong, &r->ram.flash, -1);
+    struct flash_ops ops = *wrong.flash.ops;
+    ops.program = program_wrong;
+    wrong.flash.ops = &ops;
+    assert_int_equal(otadata_open(&o, &wrong.flash, &r->table, NULL), ERR_NONE);
+    assert_int_equal(otadata_set_boot(&o, 0, OTA_NEW, &why), ERR_FLASH);
+    assert_non_null(strstr(why.text, "differs"));
+}
+
+static void questions_without_an_answer(void **state)
+{
+    struct rig *r = *state;
+    struct otadata o;
+    struct boot_choice c;
+    enum ota_state s;
+    uint8_t small[4096];
+    struct flash_ram ram;
+    flash_ram_init(&ram, small, sizeof small);
+    assert_int_equal(otadata_open_at(&o, (struct stretch){&ram.flash, 0, sizeof small}, 2, NULL), ERR_FORMAT);
+    o = otadata(r);
+    assert_int_equal(otadata_confirm(&o, NULL), ERR_NOT_FOUND);
+    assert_int_equal(otadata_set_boot(&o, 2, OTA_NEW, NULL), ERR_USAGE);
+    assert_int_equal(otadata_set_boot(&o, 1, OTA_VALID, NULL), ERR_NONE);
+    assert_int_equal(otadata_confirm(&o, NULL), ERR_NONE); /* is valid already: nothing is written */
+    o.slots = 0;
+    assert_int_equal(otadata_confirm(&o, NULL), ERR_NOT_FOUND);
+    assert_int_equal(otadata_slot(&o, 0), 0);
+    r->bad = "*";
+    assert_int_equal(boot_select(&r->ram.flash, &r->table, &r->port, &c, NULL), ERR_NOT_FOUND);
+    assert_string_equal(ota_state_text(4), "aborted");
+    assert_string_equal(ota_state_text(5), "unknown");
+    assert_string_equal(ota_state_text(0xffffffff), "undefined");
+    assert_true(ota_state_find("pending-verify", &s) && s == OTA_PENDING_VERIFY);
+    assert_true(ota_state_find("undefined", &s) && s == OTA_UNDEFINED);
+    assert_false(ota_state_find("what", &s));
+}
+
+/* A table without otadata boots its factory application, one with a test application that as the last of all. */
+static void tables_of_other_kinds_boot_too(void **state)
+{
+    struct rig *r = *state;
+    prepare(r, "nvs,data,nvs,,24K\nfactory,app,factory,,1M\n");
+    assert_int_equal(boot(r), BOOT_FACTORY);
+    prepare(r, "otadata,data,ota,,8K\nota_0,app,ota_0,,512K\ntest,app,test,,512K\n");
+    r->bad = "ota_0";
+    assert_int_equal(boot(r), BOOT_TEST);
+    prepare(r, "otadata,data,ota,,8K\nfactory,app,factory,,512K\n"); /* no slot at all */
+    assert_int_equal(boot(r), BOOT_FACTORY);
+}
+
+/* Without rollback the states NEW and PENDING_VERIFY mean nothing, and nothing is written. */
+static void a_bootloader_without_rollback_writes_nothing(void **state)
+{
+    struct rig *r = *state;
+    struct otadata o;
+    struct otadata_choice c;
+    set_boot(r, 1);
+    uint8_t before[0x2000];
+    memcpy(before, r->bytes + 0xf000, sizeof before);
+    o = otadata(r);
+    assert_int_equal(otadata_choose(&o, true, false, &c, NULL), ERR_NONE);
+    assert_int_equal(c.index, 1);
+    assert_memory_equal(before, r->bytes + 0xf000, sizeof before);
+    /* Records whose CRC is wrong, but which are neither blank nor refused: factory, even if there is none. */
+    r->bytes[0xf000 + 28] ^= 1;
+    o = otadata(r);
+    assert_int_equal(otadata_choose(&o, false, true, &c, NULL), ERR_NONE);
+    assert_int_equal(c.index, BOOT_FACTORY);
+    assert_false(c.is_initial);
+}
+
+/* Every pair of records that can lie there, and what is active: the larger sequence, the first of two equal ones. */
+static void every_pair_of_records_has_one_answer(void **state)
+{
+    static const uint32_t seqs[] = {0, 1, 2, 7, 0xfffffffe, 0xffffffff};
+    static const uint32_t states[] = {0, 1, 2, 3, 4, 0xffffffff, 77};
+    (void)state;
+    for (unsigned i = 0; i < 6 * 7 * 2; i++)
+        for (unsigned k = 0; k < 6 * 7 * 2; k++) {
+            struct otadata o = {
+                .slots = 2,
+                .records = {{seqs[i % 6], states[i / 6 % 7], i >= 42}, {seqs[k % 6], states[k / 6 % 7], k >= 42}}};
+            bool first = seqs[i % 6] != 0xffffffff && states[i / 6 % 7] != 3 && states[i / 6 % 7] != 4 && i >= 42;
+            bool second = seqs[k % 6] != 0xffffffff && states[k / 6 % 7] != 3 && states[k / 6 % 7] != 4 && k >= 42;
+            int expected = first && second ? (seqs[k % 6] > seqs[i % 6]) : first ? 0 : second ? 1 : -1;
+            assert_int_equal(otadata_active(&o), expected);
+        }
+}
+
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        WITH_RIG(every_flash_error_is_told),
+        WITH_RIG(what_was_written_is_read_back),
+        WITH_RIG(questions_without_an_answer),
+        WITH_RIG(tables_of_other_kinds_boot_too),
+        WITH_RIG(a_bootloader_without_rollback_writes_nothing),
+        WITH_RIG(every_pair_of_records_has_one_answer),
         WITH_RIG(blank_otadata_boots_factory),
         WITH_RIG(without_factory_the_first_slot_boots_and_is_written_valid),
         WITH_RIG(a_confirmed_update_stays),

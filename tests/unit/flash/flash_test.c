@@ -1,6 +1,7 @@
 #include "codec/encode.h"
 #include "crypto/digest.h"
 #include "flash/partition.h"
+#include "faults.h"
 #include "test.h"
 
 #define SIZE 16384u
@@ -161,9 +162,53 @@ static void golden_tables_are_made_byte_for_byte(void **state)
     }
 }
 
+static void operations_past_the_end_are_refused(void **state)
+{
+    uint8_t bytes[SIZE], got[8];
+    struct flash_ram ram;
+    (void)state;
+    memset(bytes, 0xff, sizeof bytes);
+    flash_ram_init(&ram, bytes, SIZE);
+    struct stretch beyond = {&ram.flash, SIZE - 4096, 8192}; /* a table that promises more than there is */
+    assert_int_equal(stretch_read(beyond, 4096, got, 8, NULL), ERR_FLASH);
+    assert_int_equal(stretch_read(beyond, 4090, got, 8, NULL), ERR_FLASH);
+    assert_int_equal(stretch_read(beyond, 4096, got, 0, NULL), ERR_NONE);
+    assert_int_equal(stretch_program(beyond, 4090, bytes_of("12345678", 8), NULL), ERR_FLASH);
+    assert_int_equal(stretch_erase(beyond, 0, 8192, NULL), ERR_FLASH);
+    assert_int_equal(stretch_erase(beyond, 0, 100, NULL), ERR_FLASH);
+    assert_int_equal(stretch_read((struct stretch){&ram.flash, SIZE + 4096, 4096}, 0, got, 1, NULL), ERR_FLASH);
+}
+
+static void a_cut_may_come_in_an_erase(void **state)
+{
+    uint8_t bytes[SIZE], got;
+    struct flash_ram ram;
+    struct flash_cut cut;
+    (void)state;
+    for (int is_torn = 0; is_torn < 2; is_torn++) {
+        memset(bytes, 0x5a, sizeof bytes);
+        flash_ram_init(&ram, bytes, SIZE);
+        flash_cut_init(&cut, &ram.flash, 1, is_torn);
+        struct stretch s = {&cut.flash, 0, SIZE};
+        assert_int_equal(stretch_read(s, 0, &got, 1, NULL), ERR_NONE);
+        assert_int_equal(stretch_erase(s, 0, 4096, NULL), ERR_NONE);
+        assert_int_equal(stretch_erase(s, 4096, 4096, NULL), ERR_FLASH);
+        assert_int_equal(bytes[4096], is_torn ? 0 : 0x5a);
+        assert_int_equal(bytes[4096 + 4095], is_torn ? 0xff : 0x5a);
+        assert_int_equal(stretch_erase(s, 4096, 4096, NULL), ERR_FLASH);
+        assert_int_equal(stretch_read(s, 0, &got, 1, NULL), ERR_FLASH);
+    }
+    flash_cut_init(&cut, &ram.flash, 0, false);
+    memset(bytes, 0xff, sizeof bytes);
+    assert_int_equal(stretch_program((struct stretch){&cut.flash, 0, SIZE}, 0, bytes_of("ab", 2), NULL), ERR_FLASH);
+    assert_int_equal(bytes[0], 0xff);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(operations_past_the_end_are_refused),
+        cmocka_unit_test(a_cut_may_come_in_an_erase),
         cmocka_unit_test(nor_rules_hold),
         cmocka_unit_test(a_stretch_is_never_left),
         cmocka_unit_test(a_cut_stops_everything_after_it),

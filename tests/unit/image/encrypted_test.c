@@ -1,4 +1,5 @@
 #include "image/encrypted.h"
+#include "faults.h"
 #include "test.h"
 
 #define PLAIN_LEN 3000
@@ -149,13 +150,48 @@ static void keys_of_other_kinds_are_refused(void **state)
     buf_deinit(&pem);
 }
 
+static void memory_that_runs_out_is_told(void **state)
+{
+    struct test_entropy entropy;
+    struct buf to = {0};
+    (void)state;
+    test_entropy_init(&entropy);
+    test_fail_allocation(0);
+    enum err err = encrypted_make(&to, bytes_of_text("plain"), &p256->public_key, &entropy.entropy, NULL);
+    test_fail_allocation(-1);
+    assert_int_equal(err, ERR_NO_MEMORY);
+    assert_int_equal(to.len, 0);
+}
+
+/* The sender's scalar comes out of randomness: what is no scalar is thrown again. */
+static void fill_badly_first(struct entropy *e, void *to, unsigned len)
+{
+    struct test_entropy *t = (struct test_entropy *)e;
+    memset(to, t->next++ == 1 ? 0 : 0x42, len);
+}
+
+static void a_bad_throw_is_thrown_again(void **state)
+{
+    struct test_entropy entropy = {{fill_badly_first}, 1};
+    struct buf to = {0};
+    uint8_t back[5];
+    size_t len;
+    (void)state;
+    assert_int_equal(encrypted_make(&to, bytes_of_text("plain"), &p256->public_key, &entropy.entropy, NULL), ERR_NONE);
+    assert_int_equal(open_in_chunks(buf_bytes(&to), p256, to.len, back, &len), ERR_NONE);
+    assert_memory_equal(back, "plain", 5);
+    buf_deinit(&to);
+    struct public_key beside = {.kind = KEY_P256, .number = {9}};
+    assert_int_equal(encrypted_make(&to, bytes_of_text("plain"), &beside, &entropy.entropy, NULL), ERR_KEY);
+    buf_deinit(&to);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_forms_open_in_chunks_of_any_size),
-        cmocka_unit_test(every_flipped_bit_is_noticed),
-        cmocka_unit_test(cut_and_lengthened_files_are_refused),
-        cmocka_unit_test(keys_of_other_kinds_are_refused),
+        cmocka_unit_test(memory_that_runs_out_is_told),          cmocka_unit_test(a_bad_throw_is_thrown_again),
+        cmocka_unit_test(both_forms_open_in_chunks_of_any_size), cmocka_unit_test(every_flipped_bit_is_noticed),
+        cmocka_unit_test(cut_and_lengthened_files_are_refused),  cmocka_unit_test(keys_of_other_kinds_are_refused),
     };
     return cmocka_run_group_tests_name("encrypted", tests, make_keys, close_keys);
 }

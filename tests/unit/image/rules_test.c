@@ -3,6 +3,7 @@
 #include "crypto/digest.h"
 #include "image/image.h"
 #include "image/pack.h"
+#include "faults.h"
 #include "test.h"
 
 /* --- a builder, apart from the product's packer on purpose ------------------------------------ */
@@ -713,9 +714,30 @@ static void packing_has_limits(void **state)
     free(elf);
 }
 
+static void memory_that_runs_out_is_told(void **state)
+{
+    uint8_t elf[6000] = "\x7f"
+                        "ELF";
+    struct pack_options o = {"p", "1", "", "", 0, CHIP_LINUX};
+    (void)state;
+    for (long n = 0;; n++) {
+        struct buf to = {0};
+        test_fail_allocation(n);
+        enum err err = image_pack(&to, bytes_of(elf, sizeof elf), &o, NULL);
+        test_fail_allocation(-1);
+        buf_deinit(&to);
+        if (err == ERR_NONE) {
+            assert_true(n > 1);
+            break;
+        }
+        assert_int_equal(err, ERR_NO_MEMORY);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_that_runs_out_is_told),
         cmocka_unit_test(every_chip_has_its_images),
         cmocka_unit_test(flash_codes_have_names),
         cmocka_unit_test(each_rule_has_its_code),

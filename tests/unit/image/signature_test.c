@@ -1,6 +1,7 @@
 #include "codec/crc.h"
 #include "image/image.h"
 #include "image/signature.h"
+#include "faults.h"
 #include "test.h"
 
 #define IMAGE_LEN 5000
@@ -264,9 +265,101 @@ static void files_signed_by_others_verify(void **state)
     }
 }
 
+static void memory_that_runs_out_is_told(void **state)
+{
+    (void)state;
+    for (int version = 1; version <= 2; version++)
+        for (long n = 0;; n++) {
+            struct buf file = some_file(5000);
+            file.cap = file.len + 1; /* so that growing needs memory */
+            test_fail_allocation(n);
+            enum err err = version == 1 ? signature_append_v1(&file, keys[KEY_P256], NULL)
+                                        : signature_append(&file, keys[KEY_P256], SIGNATURE_NEW, NULL);
+            test_fail_allocation(-1);
+            buf_deinit(&file);
+            if (err == ERR_NONE)
+                break;
+            assert_int_equal(err, ERR_NO_MEMORY);
+        }
+}
+
+/* A key on a token that was pulled out. */
+static enum err sign_nothing(struct private_key *key, struct bytes digest, uint8_t *signature, struct why *why)
+{
+    (void)key, (void)digest, (void)signature;
+    return why_set(why, ERR_CRYPTO, "the token is gone");
+}
+
+static void a_key_that_does_not_sign_leaves_no_signature(void **state)
+{
+    static const struct private_key_ops gone = {.sign = sign_nothing};
+    struct private_key token = {&gone, keys[KEY_P256]->public_key};
+    struct private_key even = {&gone, {.kind = KEY_RSA_3072, .number = {1}, .exponent = 3}};
+    struct buf file = some_file(5000);
+    struct signature_report r;
+    struct why why;
+    (void)state;
+    assert_int_equal(signature_append(&file, &token, SIGNATURE_NEW, &why), ERR_CRYPTO);
+    assert_non_null(strstr(why.text, "token"));
+    assert_int_equal(signature_append(&file, &even, SIGNATURE_NEW, &why), ERR_KEY);
+    signature_read(&r, buf_bytes(&file), 0);
+    assert_int_equal(r.version, 0);
+    file.len = 5000;
+    assert_int_equal(signature_append_v1(&file, &token, NULL), ERR_CRYPTO);
+    assert_int_equal(file.len, 5000);
+    buf_deinit(&file);
+}
+
+/* Blocks after a damaged one count, as they do for the bootloader. */
+static void a_damaged_block_is_skipped(void **state)
+{
+    struct buf file = some_file(100);
+    struct signature_report r;
+    struct content_digest digest;
+    struct key_digest trusted[1];
+    (void)state;
+    assert_int_equal(signature_append(&file, keys[KEY_P384], SIGNATURE_NEW, NULL), ERR_NONE);
+    assert_int_equal(signature_append(&file, keys[KEY_P256], SIGNATURE_KEEP, NULL), ERR_NONE);
+    file.at[4096] ^= 1;
+    signature_read(&r, buf_bytes(&file), 0);
+    assert_int_equal(r.count, 1);
+    assert_int_equal(signature_verify(&r, &keys[KEY_P256]->public_key, NULL), ERR_NONE);
+    content_digest_of(&digest, bytes_of(file.at, 4096));
+    assert_int_equal(signature_key_digest(&keys[KEY_P256]->public_key, trusted[0].bytes, NULL), ERR_NONE);
+    assert_int_equal(signature_check_sector((uint8_t *)file.at + 4096, &digest, trusted, 1, 9, 32, NULL), ERR_NONE);
+    /* Adding to it drops the damaged block: there is room for two more. */
+    assert_int_equal(signature_append(&file, keys[KEY_P384], SIGNATURE_KEEP, NULL), ERR_NONE);
+    assert_int_equal(signature_append(&file, keys[KEY_RSA_3072], SIGNATURE_KEEP, NULL), ERR_NONE);
+    signature_read(&r, buf_bytes(&file), 0);
+    assert_int_equal(r.count, 3);
+    buf_deinit(&file);
+}
+
+/* A block whose layout no chip has, with a CRC that holds. */
+static void unknown_layouts_are_refused(void **state)
+{
+    static const struct {
+        uint8_t version, sha, curve;
+    } rows[] = {{1, 0, 0}, {4, 0, 0}, {3, 0, 3}, {3, 0, 9}, {3, 1, 2}, {3, 2, 1}, {2, 1, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t raw[SIGNATURE_BLOCK_LEN] = {0xe7, rows[i].version, rows[i].sha};
+        struct signature_block b;
+        struct why why;
+        raw[36] = rows[i].curve;
+        put_u32(raw + 1196, crc32_of(0, bytes_of(raw, 1196)));
+        assert_int_equal(signature_block_read(&b, raw, &why), ERR_SIGNATURE);
+        assert_non_null(strstr(why.text, "no chip"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_that_runs_out_is_told),
+        cmocka_unit_test(a_key_that_does_not_sign_leaves_no_signature),
+        cmocka_unit_test(a_damaged_block_is_skipped),
+        cmocka_unit_test(unknown_layouts_are_refused),
         cmocka_unit_test(every_kind_of_key_signs_a_file),
         cmocka_unit_test(three_signatures_and_no_fourth),
         cmocka_unit_test(a_changed_file_keeps_no_signature),

@@ -1,4 +1,6 @@
+#include "nvs/nvs_format.h"
 #include "nvs/nvs_part.h"
+#include "faults.h"
 #include "test.h"
 
 #define PAGES 4u
@@ -244,10 +246,187 @@ static void a_factory_partition_is_the_generators(void **state)
     buf_deinit(&golden);
 }
 
+/* --- faults ----------------------------------------------------------------------------------- */
+
+typedef enum err act(struct nvs_part *n);
+
+static enum err act_number(struct nvs_part *n)
+{
+    return nvs_part_write(n, "space", "number", NVS_U32, bytes_of("1234", 4), NULL);
+}
+
+static enum err act_text(struct nvs_part *n)
+{
+    return write_text(n, "text", "another text than before, longer than one entry");
+}
+
+static enum err act_blob(struct nvs_part *n)
+{
+    static uint8_t blob[6000] = {1};
+    return nvs_part_write(n, "space", "blob", NVS_BLOB_DATA, bytes_of(blob, sizeof blob), NULL);
+}
+
+static enum err act_type(struct nvs_part *n)
+{
+    return nvs_part_write(n, "space", "blob", NVS_U8, bytes_of("x", 1), NULL);
+}
+
+static enum err act_space(struct nvs_part *n)
+{
+    return nvs_part_write(n, "another", "number", NVS_U8, bytes_of("1", 1), NULL);
+}
+
+static enum err act_erase(struct nvs_part *n)
+{
+    return nvs_part_erase(n, "space", "blob", NULL);
+}
+
+static enum err act_erase_space(struct nvs_part *n)
+{
+    return nvs_part_erase_space(n, "space", NULL);
+}
+
+static enum err act_many(struct nvs_part *n)
+{
+    enum err err = ERR_NONE;
+    for (int i = 0; err == ERR_NONE && i < 60; i++) {
+        char value[80];
+        snprintf(value, sizeof value, "%070d", i);
+        err = write_text(n, "text", value);
+    }
+    return err;
+}
+
+static enum err act_read(struct nvs_part *n)
+{
+    static uint8_t blob[6000];
+    size_t len;
+    char text[100];
+    enum err err = nvs_part_read(n, "space", "blob", NVS_BLOB_DATA, blob, sizeof blob, &len, NULL);
+    return err ? err : nvs_part_read(n, "space", "text", NVS_TEXT, text, sizeof text, &len, NULL);
+}
+
+static void prepare(struct rig *r)
+{
+    static uint8_t blob[3000] = {2};
+    memset(r->bytes, 0xff, SIZE);
+    mount(r);
+    assert_int_equal(write_text(&r->nvs, "text", "a text"), ERR_NONE);
+    assert_int_equal(nvs_part_write(&r->nvs, "space", "blob", NVS_BLOB_DATA, bytes_of(blob, sizeof blob), NULL),
+                     ERR_NONE);
+}
+
+/* Flash that stops answering at any operation, reads included: the failure is told, or what is not found is not made
+ * up; the partition mounts afterwards. */
+static void every_flash_error_is_survived(void **state)
+{
+    static act *const acts[] = {act_number, act_text,        act_blob, act_type, act_space,
+                                act_erase,  act_erase_space, act_many, act_read};
+    struct rig *r = *state;
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
+        long failed = 0;
+        bool is_done = false;
+        for (long op = 0; !is_done; op += op < 1200 ? 1 : 97) {
+            struct faulty_flash faulty;
+            struct nvs_part part;
+            struct why why;
+            prepare(r);
+            faulty_flash_init(&faulty, &r->ram.flash, op);
+            enum err err = nvs_part_mount(&part, (struct stretch){&faulty.flash, 0, SIZE}, &why);
+            if (err == ERR_NONE)
+                err = acts[i](&part);
+            is_done = err == ERR_NONE && faulty.left > 0;
+            failed += err != ERR_NONE;
+            mount(r);
+        }
+        assert_true(failed > 4);
+    }
+}
+
+/* Pages as no firmware leaves them: each is refused or taken for empty, and what lies beside it is kept. */
+static void damaged_pages_do_not_spread(void **state)
+{
+    struct rig *r = *state;
+    struct why why;
+    struct nvs_part part;
+    prepare(r);
+    r->bytes[8] = 0xfd; /* a newer version, with a CRC that holds */
+    put_u32(r->bytes + 28, nvs_header_crc(r->bytes));
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&r->ram.flash, 0, SIZE}, &why), ERR_FORMAT);
+    assert_non_null(strstr(why.text, "newer"));
+    prepare(r);
+    r->bytes[4] ^= 1; /* a header whose CRC is wrong: the page is lost, its items with it */
+    mount(r);
+    assert_false(nvs_part_has_space(&r->nvs, "space"));
+    assert_int_equal(write_text(&r->nvs, "text", "again"), ERR_NONE);
+    assert_text(&r->nvs, "text", "again");
+    for (unsigned p = 0; p < PAGES; p++) { /* every page full: no free one is left */
+        memset(r->bytes + p * 4096, 0xff, 4096);
+        put_u32(r->bytes + p * 4096, 0xfffffffc);
+        put_u32(r->bytes + p * 4096 + 4, p);
+        r->bytes[p * 4096 + 8] = 0xfe;
+        put_u32(r->bytes + p * 4096 + 28, nvs_header_crc(r->bytes + p * 4096));
+    }
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&r->ram.flash, 0, SIZE}, NULL), ERR_NO_SPACE);
+}
+
+static void sizes_have_bounds(void **state)
+{
+    static uint8_t large[65 * 4096];
+    struct flash_ram ram;
+    struct nvs_part part;
+    uint8_t byte = 1;
+    size_t len;
+    (void)state;
+    memset(large, 0xff, sizeof large);
+    flash_ram_init(&ram, large, sizeof large);
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&ram.flash, 0, 65 * 4096}, NULL), ERR_FORMAT);
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&ram.flash, 0, 100}, NULL), ERR_FORMAT);
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&ram.flash, 0, 4096}, NULL), ERR_NONE);
+    assert_int_equal(nvs_part_write(&part, "n", "k", NVS_U8, bytes_of(&byte, 1), NULL), ERR_FORBIDDEN);
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&ram.flash, 0, 64 * 4096}, NULL), ERR_NONE);
+    assert_int_equal(nvs_part_write(&part, "n", "", NVS_U8, bytes_of(&byte, 1), NULL), ERR_USAGE);
+    assert_int_equal(nvs_part_write(&part, "", "k", NVS_U8, bytes_of(&byte, 1), NULL), ERR_USAGE);
+    assert_int_equal(nvs_part_write(&part, "n", "a_name_of_16____", NVS_U8, bytes_of(&byte, 1), NULL), ERR_USAGE);
+    assert_int_equal(nvs_part_write(&part, "n", "k", NVS_TEXT, bytes_of(large, 4001), NULL), ERR_TOO_BIG);
+    assert_int_equal(nvs_part_write(&part, "n", "empty", NVS_BLOB_DATA, bytes_of("", 0), NULL), ERR_NONE);
+    assert_int_equal(nvs_part_read(&part, "n", "empty", NVS_BLOB_DATA, large, sizeof large, &len, NULL), ERR_NONE);
+    assert_int_equal(len, 0);
+    for (unsigned i = 1; i < 255; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i);
+        assert_int_equal(nvs_part_write(&part, name, "k", NVS_U8, bytes_of(&byte, 1), NULL),
+                         i < 254 ? ERR_NONE : ERR_NO_SPACE);
+    }
+    assert_int_equal(nvs_part_erase_space(&part, "none", NULL), ERR_NOT_FOUND);
+    assert_int_equal(nvs_part_erase(&part, "n", "none", NULL), ERR_NOT_FOUND);
+    assert_int_equal(nvs_part_erase(&part, "none", "k", NULL), ERR_NOT_FOUND);
+}
+
+/* Any one bit of a used partition: it mounts, or says why not; what it gives was written. */
+static void every_flipped_bit_is_survived(void **state)
+{
+    struct rig *r = *state;
+    for (size_t bit = 0; bit < 4096 * 8; bit += bit < 800 * 8 ? 1 : 61) {
+        struct nvs_part part;
+        char text[100];
+        size_t len;
+        prepare(r);
+        r->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        if (nvs_part_mount(&part, (struct stretch){&r->ram.flash, 0, SIZE}, NULL) == ERR_NONE &&
+            nvs_part_read(&part, "space", "text", NVS_TEXT, text, sizeof text, &len, NULL) == ERR_NONE)
+            assert_string_equal(text, "a text");
+    }
+}
+
 int main(void)
 {
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_flash_error_is_survived, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damaged_pages_do_not_spread, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sizes_have_bounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_flipped_bit_is_survived, set_up, tear_down),
         WITH_RIG(values_survive_a_mount),
         WITH_RIG(questions_have_clear_answers),
         WITH_RIG(a_new_type_replaces_the_old),

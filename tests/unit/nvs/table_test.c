@@ -2,6 +2,7 @@
 #include "nvs/nvs_crypt.h"
 #include "nvs/nvs_csv.h"
 #include "nvs/nvs_view.h"
+#include "faults.h"
 #include "test.h"
 
 #define PART (8 * 4096)
@@ -472,15 +473,113 @@ static void keys_partitions_are_checked(void **state)
     assert_int_equal(nvs_crypt(bytes, 0, keys, CIPHER_SEAL, NULL), ERR_FORMAT);
 }
 
+static void memory_that_runs_out_is_told(void **state)
+{
+    static const char csv[] = "key,type,encoding,value\nn,namespace,,\na,data,string,text\nb,data,hex2bin,00ff\n"
+                              "c,data,base64,aGVsbG8=\nd,data,binary,plain\ne,data,blob_fill(9;1),\nf,data,u8,1\n";
+    static struct nvs_maker m;
+    struct nvs_view v;
+    struct nvs_item item;
+    (void)state;
+    for (long n = 0;; n++) {
+        assert_int_equal(nvs_maker_init(&m, bytes, PART, NVS_VERSION_2, NULL), ERR_NONE);
+        test_fail_allocation(n);
+        enum err err = nvs_csv_make(&m, bytes_of_text(csv), NULL, NULL);
+        test_fail_allocation(-1);
+        if (err == ERR_NONE)
+            break;
+    }
+    assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
+    for (long n = 0;; n++) {
+        struct buf out = {0};
+        test_fail_allocation(n);
+        enum err err = nvs_view_write_csv(&v, &out, NULL);
+        test_fail_allocation(-1);
+        buf_deinit(&out);
+        if (err == ERR_NONE)
+            break;
+        assert_int_equal(err, ERR_NO_MEMORY);
+    }
+    static const char *const keys[] = {"f", "a", "e"};
+    for (size_t i = 0; i < 3; i++) {
+        struct buf out = {0};
+        assert_true(nvs_view_find(&v, "n", keys[i], &item));
+        test_fail_allocation(0);
+        assert_int_equal(nvs_view_value(&v, &item, &out, NULL), ERR_NO_MEMORY);
+        test_fail_allocation(-1);
+    }
+}
+
+/* A blob whose index and chunks do not add up. */
+static void blobs_that_do_not_add_up_are_told(void **state)
+{
+    struct nvs_view v;
+    struct nvs_item item;
+    struct buf value = {0};
+    struct why why;
+    (void)state;
+    assert_int_equal(make("key,type,encoding,value\nn,namespace,,\nb,data,blob_fill(40;1),\n", PART, &why), ERR_NONE);
+    uint8_t *index = bytes + 64 + 4 * 32; /* namespace, chunk of three entries, index */
+    assert_int_equal(index[1], NVS_BLOB_INDEX);
+    put_u32(index + 24, 41);
+    put_u32(index + 4, nvs_entry_crc(index));
+    assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
+    assert_true(nvs_view_find(&v, "n", "b", &item));
+    assert_int_equal(nvs_view_value(&v, &item, &value, &why), ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "41"));
+    assert_int_equal(nvs_view_write_csv(&v, &value, NULL), ERR_NOT_FOUND);
+    buf_deinit(&value);
+}
+
+/* Random flips and noise: the view never reads past its bytes (the sanitizer watches), and what it calls right is. */
+static void noise_is_looked_at_calmly(void **state)
+{
+    uint64_t seed = 99;
+    struct why why;
+    (void)state;
+    for (unsigned round = 0; round < 400; round++) {
+        struct nvs_view v;
+        struct nvs_view_page p;
+        struct buf csv = {0};
+        assert_int_equal(
+            make("key,type,encoding,value\nn,namespace,,\nt,data,string,text\nb,data,blob_fill(5000;1),\n", PART, &why),
+            ERR_NONE);
+        for (unsigned i = 0; i < 1 + round % 20; i++)
+            bytes[test_random(&seed) % 8192] ^= (uint8_t)(1 << test_random(&seed) % 8);
+        for (unsigned page = 0; round % 5 == 0 && page < 2; page++)
+            for (unsigned i = 32; i < 4096; i += 1 + test_random(&seed) % 40)
+                bytes[page * 4096 + i] = (uint8_t)test_random(&seed);
+        assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
+        for (unsigned page = 0; page < v.pages; page++)
+            nvs_view_page(&v, page, &p);
+        for (struct nvs_item item = {0}; nvs_view_next(&v, &item);) {
+            struct buf value = {0};
+            nvs_view_value(&v, &item, &value, NULL);
+            buf_deinit(&value);
+        }
+        nvs_view_write_csv(&v, &csv, NULL);
+        buf_deinit(&csv);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_partitions_are_made),     cmocka_unit_test(every_encoding_is_read),
-        cmocka_unit_test(wrong_tables_say_which_line),    cmocka_unit_test(a_maker_knows_its_limits),
-        cmocka_unit_test(a_blob_has_at_most_127_chunks),  cmocka_unit_test(version_1_is_made_and_read),
-        cmocka_unit_test(what_is_made_is_read),           cmocka_unit_test(a_view_shows_damage),
-        cmocka_unit_test(erased_items_are_shown_as_such), cmocka_unit_test(types_have_names),
-        cmocka_unit_test(csv_says_what_it_cannot_say),    cmocka_unit_test(keys_partitions_are_checked),
+        cmocka_unit_test(memory_that_runs_out_is_told),
+        cmocka_unit_test(blobs_that_do_not_add_up_are_told),
+        cmocka_unit_test(noise_is_looked_at_calmly),
+        cmocka_unit_test(golden_partitions_are_made),
+        cmocka_unit_test(every_encoding_is_read),
+        cmocka_unit_test(wrong_tables_say_which_line),
+        cmocka_unit_test(a_maker_knows_its_limits),
+        cmocka_unit_test(a_blob_has_at_most_127_chunks),
+        cmocka_unit_test(version_1_is_made_and_read),
+        cmocka_unit_test(what_is_made_is_read),
+        cmocka_unit_test(a_view_shows_damage),
+        cmocka_unit_test(erased_items_are_shown_as_such),
+        cmocka_unit_test(types_have_names),
+        cmocka_unit_test(csv_says_what_it_cannot_say),
+        cmocka_unit_test(keys_partitions_are_checked),
     };
     return cmocka_run_group_tests_name("nvs tables", tests, NULL, NULL);
 }
