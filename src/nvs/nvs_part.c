@@ -434,7 +434,8 @@ static enum err turn_page(struct nvs_part *n, unsigned *page, struct why *why)
         err = set_page_state(n, victim, NVS_PAGE_FREEING, why);
         if (err == ERR_NONE)
             err = move_items(n, victim, why);
-        return err == ERR_NONE && !find_active(n, page) ? why_set(why, ERR_NO_SPACE, "NVS is full") : err;
+        find_active(n, page); /* what was moved lies on it */
+        return err;
     }
     return err == ERR_NONE ? activate_free_page(n, page, why) : err;
 }
@@ -498,6 +499,8 @@ static enum err erase_matches(struct nvs_part *n, unsigned space, const char *ke
 
 static const struct place nowhere = {NVS_PAGES_MAX, 0};
 
+_Static_assert(NVS_PAGES_MAX < 127, "a blob has one chunk on a page, and its index counts 127");
+
 /* Chunks first, the index last: until the index is there, the old blob is the value. */
 static enum err write_blob(struct nvs_part *n, unsigned space, const char *key, struct bytes value, struct why *why)
 {
@@ -517,8 +520,6 @@ static enum err write_blob(struct nvs_part *n, unsigned space, const char *key, 
         size_t take = value.len - done < room ? value.len - done : room;
         err = append(n, space, NVS_BLOB_DATA, start + chunks, key, bytes_of(value.at + done, take), &at, why);
         done += take;
-        if (chunks >= 127)
-            return why_set(why, ERR_TOO_BIG, "NVS blob %s needs more than 127 chunks", key);
     }
     uint8_t index[8] = {0};
     put_u32(index, (uint32_t)value.len);

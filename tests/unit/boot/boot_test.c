@@ -394,11 +394,62 @@ static void every_pair_of_records_has_one_answer(void **state)
         }
 }
 
+/* Sequence numbers as old tools and other firmware left them. */
+static void odd_records_have_their_slots(void **state)
+{
+    struct rig *r = *state;
+    struct otadata o;
+    struct otadata_choice c;
+    prepare(r, "otadata,data,ota,,8K\nota_0,app,ota_0,,512K\nota_1,app,ota_1,,512K\nota_2,app,ota_2,,512K\n");
+    o = otadata(r);
+    assert_int_equal(otadata_write(&o, 0, 0, OTA_VALID, NULL), ERR_NONE);
+    assert_int_equal(otadata_slot(&o, 0), 0); /* 0xffffffff modulo 3 */
+    assert_int_equal(otadata_set_boot(&o, 2, OTA_NEW, NULL), ERR_NONE);
+    assert_int_equal(o.records[1].seq, 3); /* not 0, which would lose against the old one */
+    o.slots = 0;
+    assert_int_equal(otadata_choose(&o, true, true, &c, NULL), ERR_NONE);
+    assert_int_equal(c.index, BOOT_FACTORY);
+    assert_int_equal(otadata_choose(&o, false, true, &c, NULL), ERR_NONE);
+    assert_int_equal(c.index, 0);
+    assert_false(c.is_initial);
+    /* Refused records are not initial contents: nothing is written for the slot that boots then. */
+    prepare(r, no_factory_csv);
+    o = otadata(r);
+    assert_int_equal(otadata_write(&o, 0, 1, OTA_ABORTED, NULL), ERR_NONE);
+    assert_int_equal(otadata_choose(&o, false, true, &c, NULL), ERR_NONE);
+    assert_false(c.is_initial);
+    assert_int_equal(otadata_write(&o, 1, 2, OTA_INVALID, NULL), ERR_NONE);
+    assert_int_equal(otadata_choose(&o, false, true, &c, NULL), ERR_NONE);
+    assert_false(c.is_initial);
+    o.records[0].is_crc_good = false;
+    assert_int_equal(otadata_choose(&o, false, true, &c, NULL), ERR_NONE);
+    assert_false(c.is_initial);
+    o.records[1].is_crc_good = false;
+    assert_int_equal(otadata_choose(&o, false, true, &c, NULL), ERR_NONE);
+    assert_true(c.is_initial);
+}
+
+static void falling_through_goes_up_when_down_is_nothing(void **state)
+{
+    struct rig *r = *state;
+    prepare(r, no_factory_csv);
+    r->bad = "ota_0";
+    assert_int_equal(boot(r), 1);
+    struct otadata o = otadata(r);
+    assert_int_equal(o.records[0].seq, 2); /* blank records: the slot that booted is written down */
+    prepare(r, "otadata,data,ota,,8K\nota_0,app,ota_0,,512K\nota_1,app,ota_1,,512K\nota_2,app,ota_2,,512K\ntest,app,"
+               "test,,512K\n");
+    r->bad = "ota_0";
+    assert_int_equal(boot(r), 1);
+}
+
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_RIG(odd_records_have_their_slots),
+        WITH_RIG(falling_through_goes_up_when_down_is_nothing),
         WITH_RIG(every_flash_error_is_told),
         WITH_RIG(what_was_written_is_read_back),
         WITH_RIG(questions_without_an_answer),

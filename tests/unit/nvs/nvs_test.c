@@ -419,10 +419,174 @@ static void every_flipped_bit_is_survived(void **state)
     }
 }
 
+/* --- partitions as they should not be --------------------------------------------------------- */
+
+static void craft_page(uint8_t *page, uint32_t state, uint32_t seq)
+{
+    memset(page, 0xff, 4096);
+    put_u32(page, state);
+    put_u32(page + 4, seq);
+    page[8] = 0xfe;
+    put_u32(page + 28, nvs_header_crc(page));
+}
+
+static uint8_t *craft(uint8_t *page, unsigned index, unsigned space, unsigned type, unsigned span, unsigned chunk,
+                      const char *key, const void *data)
+{
+    uint8_t *e = page + 64 + index * 32;
+    memset(e, 0xff, 32);
+    e[0] = (uint8_t)space;
+    e[1] = (uint8_t)type;
+    e[2] = (uint8_t)span;
+    e[3] = (uint8_t)chunk;
+    memset(e + 8, 0, 16);
+    memcpy(e + 8, key, strlen(key));
+    memcpy(e + 24, data, 8);
+    put_u32(e + 4, nvs_entry_crc(e));
+    for (unsigned i = index; i < index + (span ? span : 1) && i < 126; i++)
+        page[32 + i / 4] &= (uint8_t) ~(1u << (i % 4 * 2));
+    return e;
+}
+
+static void craft_data(uint8_t *page, unsigned index, unsigned type, unsigned chunk, const char *key, unsigned len)
+{
+    uint8_t head[8];
+    uint8_t *data = page + 64 + (index + 1) * 32;
+    memset(data, 0x33, len);
+    put_u16(head, (uint16_t)len);
+    put_u16(head + 2, 0xffff);
+    put_u32(head + 4, crc32_of(CRC32_ESP_INIT, bytes_of(data, len)));
+    craft(page, index, 1, type, 1 + (len + 31) / 32, chunk, key, head);
+}
+
+static void craft_index(uint8_t *page, unsigned index, const char *key, uint32_t len, uint8_t count, uint8_t start)
+{
+    uint8_t data[8] = {0};
+    put_u32(data, len);
+    data[4] = count;
+    data[5] = start;
+    craft(page, index, 1, NVS_BLOB_INDEX, 1, 0xff, key, data);
+}
+
+/* A partition of two pages is read as it is: nothing is repaired, nothing wrong is given out. */
+static void read_only_partitions_are_not_trusted(void **state)
+{
+    struct rig *r = *state;
+    struct nvs_part part;
+    uint8_t got[500];
+    size_t len;
+    craft_page(r->bytes, 0xfffffffc, 0);
+    craft_page(r->bytes + 4096, 0xfffffffe, 1);
+    craft(r->bytes, 0, 0, NVS_U8, 1, 0xff, "space", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft_data(r->bytes, 1, NVS_TEXT, 0xff, "wrong", 10);
+    r->bytes[64 + 2 * 32] ^= 1;
+    craft_data(r->bytes, 3, NVS_BLOB_DATA, 0, "missing", 40);
+    craft_index(r->bytes, 6, "missing", 80, 2, 0);
+    craft_data(r->bytes, 7, NVS_BLOB_DATA, 0, "long", 40);
+    craft_index(r->bytes, 10, "long", 30, 1, 0);
+    craft_data(r->bytes, 11, NVS_BLOB_DATA, 0, "short", 40);
+    craft_index(r->bytes, 14, "short", 50, 1, 0);
+    craft(r->bytes, 15, 1, NVS_U8, 0, 0xff, "span0", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft(r->bytes, 16, 1, NVS_U8, 200, 0xff, "span200", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft_data(r->bytes + 4096, 0, NVS_BLOB_DATA, 0, "bad", 40);
+    r->bytes[4096 + 64 + 40] ^= 1;
+    craft_index(r->bytes + 4096, 3, "bad", 40, 1, 0);
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&r->ram.flash, 0, 8192}, NULL), ERR_NONE);
+    assert_true(nvs_part_has_space(&part, "space"));
+    assert_int_equal(nvs_part_read(&part, "space", "wrong", NVS_TEXT, got, sizeof got, &len, NULL), ERR_DIGEST);
+    assert_int_equal(nvs_part_read(&part, "space", "missing", NVS_BLOB_DATA, got, sizeof got, &len, NULL),
+                     ERR_NOT_FOUND);
+    assert_int_equal(nvs_part_read(&part, "space", "long", NVS_BLOB_DATA, got, sizeof got, &len, NULL), ERR_NOT_FOUND);
+    assert_int_equal(nvs_part_read(&part, "space", "short", NVS_BLOB_DATA, got, sizeof got, &len, NULL), ERR_NOT_FOUND);
+    assert_int_equal(nvs_part_read(&part, "space", "bad", NVS_BLOB_DATA, got, sizeof got, &len, NULL), ERR_DIGEST);
+    assert_int_equal(nvs_part_read(&part, "space", "span0", NVS_U8, got, sizeof got, &len, NULL), ERR_NONE);
+    assert_int_equal(nvs_part_read(&part, "space", "wrong", NVS_TEXT, NULL, 0, &len, NULL), ERR_NONE);
+    assert_int_equal(len, 10);
+    assert_int_equal(nvs_part_read(&part, "space", "missing", NVS_BLOB_DATA, got, 20, &len, NULL), ERR_TOO_BIG);
+}
+
+/* What a mount repairs: spans that lie, marks that stop half way, data that fails its CRC. */
+static void a_mount_takes_out_what_is_broken(void **state)
+{
+    struct rig *r = *state;
+    uint8_t got[500];
+    size_t len;
+    memset(r->bytes, 0xff, SIZE);
+    craft_page(r->bytes, 0xfffffffe, 0);
+    craft_page(r->bytes + 4096, 0xfffffffe, 1); /* two active pages: the later one is written to */
+    craft(r->bytes, 0, 0, NVS_U8, 1, 0xff, "space", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft(r->bytes, 1, 1, NVS_U8, 0, 0xff, "span0", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft(r->bytes, 2, 1, NVS_U8, 2, 0xff, "span2", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft(r->bytes, 125, 1, NVS_U8, 9, 0xff, "over", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft_data(r->bytes, 10, NVS_TEXT, 0xff, "marks", 60);
+    r->bytes[32 + 12 / 4] |= 3 << (12 % 4 * 2); /* the last data entry was never marked */
+    craft_data(r->bytes, 20, NVS_TEXT, 0xff, "text", 60);
+    uint8_t *wide = craft(r->bytes, 30, 1, NVS_TEXT, 5, 0xff, "wide", r->bytes + 64 + 20 * 32 + 24);
+    (void)wide;
+    craft(r->bytes + 4096, 0, 0, NVS_U8, 1, 0xff, "five", "\5\xff\xff\xff\xff\xff\xff\xff");
+    craft(r->bytes + 4096, 1, 0, NVS_U8, 1, 0xff, "three", "\3\xff\xff\xff\xff\xff\xff\xff");
+    mount(r);
+    static const char *const gone[] = {"span0", "span2", "over", "marks", "wide"};
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(nvs_part_read(&r->nvs, "space", gone[i], NVS_TEXT, got, sizeof got, &len, NULL),
+                         ERR_NOT_FOUND);
+    assert_int_equal(nvs_part_read(&r->nvs, "space", "text", NVS_TEXT, got, sizeof got, &len, NULL), ERR_NONE);
+    assert_int_equal(nvs_part_write(&r->nvs, "six", "k", NVS_U8, bytes_of("1", 1), NULL),
+                     ERR_NONE); /* above the highest */
+    assert_int_equal(r->bytes[4096 + 64 + 2 * 32 + 24], 6);
+}
+
+/* A move that a cut interrupted goes on at the next mount; one that cannot is told. */
+static void moves_go_on_or_are_told(void **state)
+{
+    struct rig *r = *state;
+    struct nvs_part part;
+    uint8_t got[500];
+    size_t len;
+    memset(r->bytes, 0xff, SIZE);
+    craft_page(r->bytes, 0xfffffff8, 0); /* freeing */
+    craft(r->bytes, 0, 0, NVS_U8, 1, 0xff, "space", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft_data(r->bytes, 2, NVS_TEXT, 0xff, "text", 60);
+    craft(r->bytes, 9, 1, NVS_U8, 1, 0xff, "one", "\7\xff\xff\xff\xff\xff\xff\xff");
+    mount(r);
+    assert_int_equal(nvs_part_read(&r->nvs, "space", "text", NVS_TEXT, got, sizeof got, &len, NULL), ERR_NONE);
+    assert_int_equal(nvs_part_read(&r->nvs, "space", "one", NVS_U8, got, sizeof got, &len, NULL), ERR_NONE);
+    assert_int_equal(got[0], 7);
+    /* the active page has no room for what has to move */
+    memset(r->bytes, 0xff, SIZE);
+    craft_page(r->bytes, 0xfffffff8, 0);
+    craft_data(r->bytes, 0, NVS_TEXT, 0xff, "text", 500);
+    craft_page(r->bytes + 4096, 0xfffffffe, 1);
+    craft_data(r->bytes + 4096, 0, NVS_TEXT, 0xff, "other", 3900);
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&r->ram.flash, 0, SIZE}, NULL), ERR_NO_SPACE);
+    /* nor is there a page to move to */
+    for (unsigned p = 1; p < PAGES; p++)
+        craft_page(r->bytes + p * 4096, 0xfffffffc, p);
+    assert_int_equal(nvs_part_mount(&part, (struct stretch){&r->ram.flash, 0, SIZE}, NULL), ERR_NO_SPACE);
+}
+
+static void a_blob_is_rewritten_from_either_start(void **state)
+{
+    struct rig *r = *state;
+    uint8_t blob[200], got[200];
+    size_t len;
+    for (int round = 0; round < 5; round++) {
+        memset(blob, round, sizeof blob);
+        assert_int_equal(nvs_part_write(&r->nvs, "n", "b", NVS_BLOB_DATA, bytes_of(blob, sizeof blob), NULL), ERR_NONE);
+        mount(r);
+        assert_int_equal(nvs_part_read(&r->nvs, "n", "b", NVS_BLOB_DATA, got, sizeof got, &len, NULL), ERR_NONE);
+        assert_memory_equal(got, blob, sizeof blob);
+    }
+}
+
 int main(void)
 {
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(read_only_partitions_are_not_trusted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_mount_takes_out_what_is_broken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(moves_go_on_or_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_blob_is_rewritten_from_either_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_flash_error_is_survived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_pages_do_not_spread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sizes_have_bounds, set_up, tear_down),

@@ -562,9 +562,97 @@ static void noise_is_looked_at_calmly(void **state)
     }
 }
 
+/* Corners of the text form. */
+static void corners_of_the_text_are_read_as_python_reads_them(void **state)
+{
+    static const struct {
+        const char *csv, *key, *value; /* value NULL: refused */
+    } rows[] = {
+        {"# no line end", "", NULL},
+        {"\n\n\nkey,type,encoding,value\nn,namespace,,\nk,data,string,x", "k", "x"},
+        {"\xef\xbb\xbfkey,type,encoding,value\nn,namespace\nk,data,string,x", "k", "x"},
+        {"key,type,encoding,value\rn,namespace,,\rk,data,string,x\r", "k", "x"},
+        {"value,encoding,type,key\n,,namespace,n\nx,string,data,k\n", "k", "x"},
+        {"key,type,encoding,value\nn,namespace,,\nk,data,string,a\"b\"c\n", "k", "a\"b\"c"},
+        {"key,type,encoding,value\nn,namespace,,\nk,data,string,\"open\nend", "k", "open\nend"},
+        {"key,type,encoding,value\nn,namespace,,\nk,data,string,\"a\"b\n", "k", "ab"},
+        {"key,type,encoding,value\nn,namespace,,\nk,data,string,\"\"", "k", ""},
+        {"key,type,encoding,value\nn,namespace,,\nk,data,string", "k", ""},
+        {"key,type,encoding,value\nn,namespace,,\nk,data", "k", NULL},
+        {"key,type,encoding,value\nn,namespace,,\nk,data,blob_fill(999999999;1),\n", "k", NULL},
+        {"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,key,type,encoding,value\n", "k", NULL},
+    };
+    struct why why;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        enum err err = make(rows[i].csv, PART, &why);
+        if ((err == ERR_NONE) != (rows[i].value != NULL))
+            fail_msg("row %zu: %s", i, why.text);
+        if (rows[i].value != NULL)
+            value_is("n", rows[i].key, rows[i].value, strlen(rows[i].value) + 1);
+    }
+}
+
+static uint8_t *entry(unsigned page, unsigned index)
+{
+    return bytes + page * 4096 + 64 + index * 32;
+}
+
+/* Items that say something else than they are, with CRCs that hold, and several of one name. */
+static void the_view_takes_the_newest_that_is_right(void **state)
+{
+    static struct nvs_maker m;
+    struct nvs_view v;
+    struct nvs_item item;
+    struct buf csv = {0};
+    (void)state;
+    assert_int_equal(nvs_maker_init(&m, bytes, PART, NVS_VERSION_2, NULL), ERR_NONE);
+    assert_int_equal(nvs_maker_space(&m, "n", NULL), ERR_NONE);
+    assert_int_equal(nvs_maker_add(&m, "k", NVS_U8, bytes_of("\1", 1), NULL), ERR_NONE);
+    assert_int_equal(nvs_maker_add(&m, "k", NVS_U8, bytes_of("\2", 1), NULL), ERR_NONE);
+    assert_int_equal(nvs_maker_add(&m, "b", NVS_BLOB_DATA, bytes_of("old", 3), NULL), ERR_NONE); /* 3, 4; index 5 */
+    assert_int_equal(nvs_maker_add(&m, "b", NVS_BLOB_DATA, bytes_of("new", 3), NULL), ERR_NONE); /* 6, 7; index 8 */
+    assert_int_equal(nvs_maker_add(&m, "d", NVS_DOUBLE, bytes_of("12345678", 8), NULL), ERR_NONE);
+    assert_int_equal(nvs_maker_add(&m, "odd", NVS_U8, bytes_of("\1", 1), NULL), ERR_NONE);    /* 10 */
+    assert_int_equal(nvs_maker_add(&m, "wide", NVS_U8, bytes_of("\1", 1), NULL), ERR_NONE);   /* 11 */
+    assert_int_equal(nvs_maker_add(&m, "text", NVS_TEXT, bytes_of("12", 3), NULL), ERR_NONE); /* 12, 13 */
+    assert_int_equal(nvs_maker_add(&m, "last", NVS_TEXT, bytes_of("12", 3), NULL), ERR_NONE);
+    entry(0, 10)[1] = 0x66; /* a type that is none */
+    put_u32(entry(0, 10) + 4, nvs_entry_crc(entry(0, 10)));
+    entry(0, 11)[2] = 2;
+    put_u32(entry(0, 11) + 4, nvs_entry_crc(entry(0, 11)));
+    put_u16(entry(0, 12) + 24, 40); /* longer than its span */
+    put_u32(entry(0, 12) + 4, nvs_entry_crc(entry(0, 12)));
+    assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
+    value_is("n", "k", "\2", 1);
+    value_is("n", "b", "new", 3);
+    assert_false(nvs_view_find(&v, "n", "wide", &item));
+    assert_false(nvs_view_find(&v, "n", "text", &item));
+    assert_false(nvs_view_find(&v, "m", "k", &item));
+    assert_int_equal(nvs_view_write_csv(&v, &csv, NULL), ERR_NONE);
+    assert_non_null(strstr(csv.at, "\"k\",data,u8,2\n"));
+    assert_null(strstr(csv.at, "u8,1\n"));
+    assert_null(strstr(csv.at, "odd"));
+    assert_non_null(strstr(csv.at, "# d:"));
+    buf_deinit(&csv);
+    /* The same names on a page of a higher sequence that lies before: it is newer. */
+    memcpy(bytes + 4096, bytes, 4096);
+    put_u32(bytes + 4, 9);
+    put_u32(bytes + 28, nvs_header_crc(bytes));
+    entry(0, 2)[24] = 77;
+    put_u32(entry(0, 2) + 4, nvs_entry_crc(entry(0, 2)));
+    value_is("n", "k", "\x4d", 1);
+    assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
+    assert_int_equal(nvs_view_write_csv(&v, &csv, NULL), ERR_NONE);
+    assert_non_null(strstr(csv.at, "\"k\",data,u8,77\n"));
+    buf_deinit(&csv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(corners_of_the_text_are_read_as_python_reads_them),
+        cmocka_unit_test(the_view_takes_the_newest_that_is_right),
         cmocka_unit_test(memory_that_runs_out_is_told),
         cmocka_unit_test(blobs_that_do_not_add_up_are_told),
         cmocka_unit_test(noise_is_looked_at_calmly),
