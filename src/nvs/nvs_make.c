@@ -199,6 +199,8 @@ enum err nvs_maker_add(struct nvs_maker *m, const char *key, enum nvs_part_type 
     enum err err = check_name("key", key, why);
     if (err != ERR_NONE)
         return err;
+    if (value.at == NULL)
+        value = bytes_of("", 0);
     if (m->space == 0)
         return why_set(why, ERR_USAGE, "%s stands before any namespace", key);
     if (type == NVS_BLOB_DATA && m->version == NVS_VERSION_1)

@@ -14,6 +14,7 @@
 
 #define JOIN_MAX  (ARGUMENTS_MAX / 2)
 #define ARGS_FILE "flash_args"
+#define FLASH_MAX (128 * 1024 * 1024) /* no chip has more; a table that says so is not booted */
 
 static const char *const kinds[] = {"bootloader", "partition table", "partition", "between partitions"};
 
@@ -121,7 +122,7 @@ static void tell_boot(struct report *r, const struct dump *d)
     for (unsigned i = 0; i < d->count; i++)
         if (end < (uint64_t)d->pieces[i].at + d->pieces[i].size_bytes)
             end = (uint64_t)d->pieces[i].at + d->pieces[i].size_bytes;
-    uint8_t *copy = end <= UINT32_MAX ? malloc(end) : NULL;
+    uint8_t *copy = end <= FLASH_MAX && d->base < end ? malloc(end) : NULL;
     if (copy == NULL)
         return;
     memset(copy, 0xff, end);

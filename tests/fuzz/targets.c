@@ -4,11 +4,17 @@
  */
 #include "base/buf.h"
 #include "boot/boot.h"
+#include "boot/dump.h"
+#include "codec/crc.h"
 #include "codec/encode.h"
 #include "codec/json.h"
 #include "flash/partition.h"
+#include "image/encrypted.h"
 #include "image/image.h"
+#include "image/signature.h"
+#include "nvs/nvs_csv.h"
 #include "nvs/nvs_part.h"
+#include "nvs/nvs_view.h"
 #include "wire/message.h"
 
 #include <stdlib.h>
@@ -77,18 +83,77 @@ static void fuzz_topic(struct bytes in)
     must(topic_parse(&again, plain) && again.kind == topic.kind && strcmp(again.node_id, topic.node_id) == 0);
 }
 
+/* Binary tables, and what is read must be written the same. */
 static void fuzz_partition(struct bytes in)
 {
     static struct partition_table table, again;
     uint8_t raw[PARTITION_TABLE_BYTES];
-    partition_table_read(&table, in, 0, NULL);
-    if (partition_table_read_csv(&table, in, NULL, NULL) != ERR_NONE)
+    char csv[PARTITION_CSV_SIZE];
+    struct text text;
+    if (partition_table_read(&table, in, 0, NULL) != ERR_NONE || table.count > PARTITIONS_MAX - 1)
+        return;
+    partition_table_check(&table, NULL, NULL);
+    partition_table_write(&table, raw);
+    must(partition_table_read(&again, bytes_of(raw, sizeof raw), 0, NULL) == ERR_NONE && again.count == table.count);
+    text_init(&text, csv, sizeof csv);
+    partition_table_write_csv(&table, &text);
+    must(!text.is_cut);
+    for (unsigned i = 0; i < table.count; i++)
+        partition_warning(&table, i);
+}
+
+static const char *a_variable(void *context, const char *name)
+{
+    (void)context;
+    return name[0] == 'A' ? "0x1000" : NULL;
+}
+
+/* The CSV of partition tables: what passes is a table that firmware takes, and its own CSV makes it again. */
+static void fuzz_partition_csv(struct bytes in)
+{
+    static struct partition_table table, again;
+    uint8_t raw[PARTITION_TABLE_BYTES], second[PARTITION_TABLE_BYTES];
+    char csv[PARTITION_CSV_SIZE];
+    struct text text;
+    struct partition_options o = {.has_bootloader = true, .variable = a_variable, .extra_subtypes = "data,mine,0x77"};
+    if (partition_table_read_csv(&table, in, &o, NULL) != ERR_NONE)
         return;
     partition_table_write(&table, raw);
     must(partition_table_read(&again, bytes_of(raw, sizeof raw), 0, NULL) == ERR_NONE && again.count == table.count);
+    text_init(&text, csv, sizeof csv);
+    partition_table_write_csv(&again, &text);
+    /* A label may be anything but a separator; one that CSV reads otherwise is not written back. */
+    for (unsigned i = 0; i < table.count; i++)
+        if (strpbrk(table.entries[i].label, "#$\"\n\r\v\f\t ") != NULL || !table.entries[i].label[0])
+            return;
+    if (partition_table_read_csv(&again, bytes_of(csv, text.len), &o, NULL) != ERR_NONE)
+        return; /* cut labels may now be equal, offsets out of order */
+    partition_table_write(&again, second);
+    must(memcmp(raw, second, sizeof raw) == 0);
 }
 
 #define NVS_BYTES (4 * FLASH_SECTOR_BYTES)
+
+/* The view repairs nothing and believes nothing. */
+static void look_at(struct bytes part)
+{
+    static struct nvs_view view;
+    struct buf csv = {0};
+    must(nvs_view_init(&view, part, NULL) == ERR_NONE);
+    for (unsigned i = 0; i < view.pages; i++) {
+        struct nvs_view_page page;
+        nvs_view_page(&view, i, &page);
+        must(page.written + page.erased + page.empty == NVS_ENTRIES);
+    }
+    for (struct nvs_item item = {0}; nvs_view_next(&view, &item);) {
+        struct buf value = {0};
+        if (nvs_view_value(&view, &item, &value, NULL) == ERR_NONE)
+            must(value.len == item.len);
+        buf_deinit(&value);
+    }
+    nvs_view_write_csv(&view, &csv, NULL);
+    buf_deinit(&csv);
+}
 
 static void fuzz_nvs(struct bytes in)
 {
@@ -98,9 +163,18 @@ static void fuzz_nvs(struct bytes in)
     uint8_t value[256];
     size_t len;
     memset(flash, 0xff, sizeof flash);
-    /* Header and bitmap of each page are where the input begins, so that small inputs reach far. */
+    /* An input of whole pages is taken as it is.  Else the pages' beginnings are interleaved, and their CRCs made
+     * right, so that small inputs reach far. */
+    bool is_whole = in.len >= FLASH_SECTOR_BYTES;
     for (size_t i = 0; i < in.len && i < NVS_BYTES; i++)
-        flash[i % 4 * FLASH_SECTOR_BYTES + i / 4] = in.at[i];
+        flash[is_whole ? i : i % 4 * FLASH_SECTOR_BYTES + i / 4] = in.at[i];
+    for (unsigned page = 0; !is_whole && page < 4; page++) {
+        uint8_t *p = flash + page * FLASH_SECTOR_BYTES;
+        put_u32(p + 28, nvs_header_crc(p));
+        for (unsigned i = 0; i < 8; i++)
+            put_u32(p + 64 + i * 32 + 4, nvs_entry_crc(p + 64 + i * 32));
+    }
+    look_at(bytes_of(flash, NVS_BYTES));
     flash_ram_init(&ram, flash, sizeof flash);
     if (nvs_part_mount(&nvs, (struct stretch){&ram.flash, 0, NVS_BYTES}, NULL) != ERR_NONE)
         return;
@@ -109,6 +183,140 @@ static void fuzz_nvs(struct bytes in)
         return;
     must(nvs_part_mount(&nvs, (struct stretch){&ram.flash, 0, NVS_BYTES}, NULL) == ERR_NONE);
     must(nvs_part_read(&nvs, "space", "key", NVS_TEXT, value, sizeof value, &len, NULL) == ERR_NONE && len == 6);
+}
+
+/* NVS tables: what is made is read, by the view and by firmware's own code. */
+static void fuzz_nvs_csv(struct bytes in)
+{
+    static struct nvs_maker maker;
+    static struct nvs_view view;
+    static uint8_t flash[8 * FLASH_SECTOR_BYTES];
+    struct flash_ram ram;
+    struct nvs_part nvs;
+    must(nvs_maker_init(&maker, flash, sizeof flash, in.len % 7 == 0 ? NVS_VERSION_1 : NVS_VERSION_2, NULL) ==
+         ERR_NONE);
+    enum err err = nvs_csv_make(&maker, in, NULL, NULL);
+    must(nvs_view_init(&view, bytes_of(flash, sizeof flash), NULL) == ERR_NONE);
+    for (struct nvs_item item = {0}; nvs_view_next(&view, &item);) {
+        struct buf value = {0};
+        must(item.is_right);
+        enum err whole = nvs_view_value(&view, &item, &value, NULL);
+        must(whole == ERR_NONE || err != ERR_NONE || item.type == NVS_BLOB_INDEX); /* names may be given twice */
+        buf_deinit(&value);
+    }
+    flash_ram_init(&ram, flash, sizeof flash);
+    must(nvs_part_mount(&nvs, (struct stretch){&ram.flash, 0, sizeof flash}, NULL) == ERR_NONE);
+}
+
+/* Two records of 32 bytes, their CRCs made right when the input says so: the bootloader decides and ends. */
+static void fuzz_otadata(struct bytes in)
+{
+    static uint8_t flash[2 * FLASH_SECTOR_BYTES];
+    struct flash_ram ram;
+    struct otadata o;
+    struct otadata_choice first, second;
+    memset(flash, 0xff, sizeof flash);
+    for (size_t i = 2; i < in.len && i < 66; i++)
+        flash[(i - 2) / 32 * FLASH_SECTOR_BYTES + (i - 2) % 32] = in.at[i];
+    for (unsigned i = 0; in.len > 1 && i < 2; i++)
+        if (in.at[0] & 1 << i)
+            put_u32(flash + i * FLASH_SECTOR_BYTES + 28,
+                    crc32_of(CRC32_ESP_INIT, bytes_of(flash + i * FLASH_SECTOR_BYTES, 4)));
+    unsigned slots = in.len > 1 ? in.at[1] % 17 : 2;
+    bool has_factory = in.len > 0 && (in.at[0] & 4) != 0, has_rollback = in.len > 0 && (in.at[0] & 8) != 0;
+    flash_ram_init(&ram, flash, sizeof flash);
+    struct stretch s = {&ram.flash, 0, sizeof flash};
+    must(otadata_open_at(&o, s, slots, NULL) == ERR_NONE);
+    must(otadata_choose(&o, has_factory, has_rollback, &first, NULL) == ERR_NONE);
+    must(first.index == BOOT_FACTORY || first.index == 0 || first.index < (int)slots);
+    must(!has_rollback || (o.records[0].state != OTA_NEW || otadata_active(&o) != 0));
+    /* What was read back is what was written; a record on trial is taken back by the next start. */
+    must(otadata_open_at(&o, s, slots, NULL) == ERR_NONE);
+    must(otadata_choose(&o, has_factory, has_rollback, &second, NULL) == ERR_NONE);
+    must(!second.has_rolled_back || has_rollback);
+    if (slots > 0) {
+        unsigned slot = in.len > 1 ? in.at[1] / 17u % slots : 0;
+        must(otadata_set_boot(&o, slot, OTA_NEW, NULL) == ERR_NONE);
+        int active = otadata_active(&o);
+        /* The largest sequence number has no successor: the chip's code stands still there, too. */
+        must(active >= 0 && (otadata_slot(&o, (unsigned)active) == slot || o.records[active].seq > 0xffffffe0u));
+    }
+}
+
+/* A file that ends in a signature sector: its blocks' CRCs are made right, so that keys and numbers are reached. */
+static void fuzz_signature(struct bytes in)
+{
+    size_t len = 2 * SIGNATURE_SECTOR_LEN;
+    uint8_t *file = malloc(len);
+    struct signature_report r;
+    struct key_digest trusted[SIGNATURE_BLOCKS_MAX];
+    memset(file, 0xff, len);
+    if (in.len > 0)
+        memcpy(file + SIGNATURE_SECTOR_LEN, in.at, in.len < SIGNATURE_SECTOR_LEN ? in.len : SIGNATURE_SECTOR_LEN);
+    for (unsigned i = 0; i < SIGNATURE_BLOCKS_MAX; i++) {
+        uint8_t *block = file + SIGNATURE_SECTOR_LEN + i * SIGNATURE_BLOCK_LEN;
+        if (block[2 + i] != 0x5a)
+            put_u32(block + 1196, crc32_of(0, bytes_of(block, 1196)));
+    }
+    signature_read(&r, bytes_of(file, len), 0);
+    enum err verdict = signature_verify(&r, NULL, NULL);
+    for (unsigned i = 0; i < r.count; i++) {
+        struct why why;
+        memcpy(trusted[i].bytes, r.blocks[i].key_digest, SHA256_LEN);
+        signature_verify(&r, &r.blocks[i].key, &why);
+        must(!r.is_right[i] || r.is_digest_right[i]);
+    }
+    enum err boot = signature_check_sector(file + SIGNATURE_SECTOR_LEN, &r.digest, trusted, r.count, 3, 32, NULL);
+    must(r.version == 0 || verdict != ERR_NONE || boot == ERR_NONE);
+    free(file);
+}
+
+/* Encrypted images: chunks do not matter, and what does not open gives an error at its end. */
+static void fuzz_encrypted(struct bytes in)
+{
+    static const uint8_t scalar[32] = {1, 2, 3};
+    struct private_key *key;
+    struct encrypted_reader whole, cut;
+    uint8_t *first = malloc(in.len + 1), *second = malloc(in.len + 1);
+    size_t first_len, second_len = 0, n;
+    must(private_key_open_scalar(&key, scalar, NULL) == ERR_NONE);
+    encrypted_reader_init(&whole, key);
+    enum err err = encrypted_reader_push(&whole, in, first, &first_len, NULL);
+    enum err verdict = encrypted_reader_finish(&whole, NULL);
+    encrypted_reader_init(&cut, key);
+    enum err other = ERR_NONE;
+    for (size_t at = 0, step = 1; at < in.len && other == ERR_NONE; at += step, step = step % 200 + 1) {
+        other = encrypted_reader_push(&cut, bytes_of(in.at + at, in.len - at < step ? in.len - at : step),
+                                      second + second_len, &n, NULL);
+        second_len += n;
+    }
+    must(encrypted_reader_finish(&cut, NULL) == verdict);
+    must(err == other && (err != ERR_NONE || (first_len == second_len && memcmp(first, second, first_len) == 0)));
+    private_key_close(key);
+    free(first);
+    free(second);
+}
+
+/* Dumps: the pieces cover everything once. */
+static void fuzz_dump(struct bytes in)
+{
+    static uint8_t flash[0x20000];
+    static struct dump d;
+    memset(flash, 0xff, sizeof flash);
+    if (in.len > 0)
+        memcpy(flash + 0x8000, in.at, in.len < PARTITION_TABLE_BYTES ? in.len : PARTITION_TABLE_BYTES);
+    flash[0] = in.len > 2 ? in.at[in.len - 1] : 0;
+    if (dump_open(&d, bytes_of(flash, sizeof flash), NULL, NULL) != ERR_NONE)
+        return;
+    uint64_t end = d.base;
+    for (unsigned i = 0; i < d.count; i++) {
+        const struct dump_piece *p = &d.pieces[i];
+        must(p->at == end || (p->at > end && end >= d.base + sizeof flash)); /* a partition behind the dump's end */
+        must(p->len <= p->size_bytes && strchr(p->name, '/') == NULL && p->name[0] != '.');
+        end = (uint64_t)p->at + p->size_bytes;
+        must(dump_bytes(&d, p).len == p->len);
+    }
+    must(end >= d.base + sizeof flash);
 }
 
 static void fuzz_base64(struct bytes in)
