@@ -65,26 +65,26 @@ struct walk {
     struct nvs_part *n;
     struct place at;
     struct entry entry;
-    uint32_t seq; /* pages are visited in the order of their sequence numbers */
+    uint64_t order; /* pages are visited by sequence number, then as they lie; it is wider than a number, so that a walk
+                       ends */
     bool is_on_page;
     uint8_t map[32];
 };
 
 static bool next_page(struct walk *w)
 {
-    bool is_found = false;
-    uint32_t best = 0;
+    uint64_t best = UINT64_MAX;
     for (unsigned i = 0; i < w->n->page_count; i++) {
         const struct nvs_page *p = &w->n->pages[i];
         bool is_used = p->state != NVS_PAGE_FREE && p->state != NVS_PAGE_CORRUPT;
-        if (is_used && p->seq >= w->seq && (!is_found || p->seq < best)) {
-            is_found = true;
-            best = p->seq;
+        uint64_t order = (uint64_t)p->seq << 8 | i;
+        if (is_used && order >= w->order && order < best) {
+            best = order;
             w->at = (struct place){i, 0};
         }
     }
-    w->seq = best + 1;
-    w->is_on_page = is_found && read_bitmap(w->n, w->at.page, w->map, NULL) == ERR_NONE;
+    w->order = best + 1;
+    w->is_on_page = best != UINT64_MAX && read_bitmap(w->n, w->at.page, w->map, NULL) == ERR_NONE;
     return w->is_on_page;
 }
 

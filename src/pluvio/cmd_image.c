@@ -77,12 +77,8 @@ struct upload {
 
 static enum err check_file(struct upload *u, const struct options *o, struct why *why)
 {
-    struct buf file = {0};
     struct image_facts facts;
-    enum err err = read_file(u->file, &file, why);
-    if (err == ERR_NONE)
-        err = image_read(buf_bytes(&file), 0, &facts, why);
-    buf_deinit(&file);
+    enum err err = read_image(u->file, 0, &facts, why);
     if (err == ERR_NONE)
         err = image_check_update(&facts, why);
     if (err != ERR_NONE)

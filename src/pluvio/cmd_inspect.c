@@ -130,9 +130,9 @@ static void tell_signatures(struct report *r, const char *path, const struct ima
     buf_deinit(&file);
 }
 
-static enum err read_image(const char *path, unsigned options, struct image_facts *facts, struct why *why)
+enum err read_image(const char *path, unsigned options, struct image_facts *facts, struct why *why)
 {
-    static const size_t chunk_size = 32 * 1024;
+    static const size_t chunk_size = 32 * 1024; /* stays in the processor's nearest cache */
     struct image_reader reader;
     struct file_stream in;
     size_t n = 0;

@@ -49,6 +49,11 @@ COMMAND(job_cancel);
 /* Follows a job to its end and draws it; ERR_JOB_FAILED when not every node succeeded. */
 enum err watch_job(struct client *c, const char *job_id, bool is_json, struct why *why);
 
+/* Reads an image file piece by piece, never whole; `options` as for image_reader_init().  The verdict on the image, or
+ * ERR_IO. */
+struct image_facts;
+enum err read_image(const char *path, unsigned options, struct image_facts *facts, struct why *why);
+
 void print_json(const struct json *doc);
 const char *text_of(const struct json *object, const char *key); /* "" when absent */
 int64_t int_of(const struct json *object, const char *key);      /* 0 when absent */

@@ -565,6 +565,24 @@ static void moves_go_on_or_are_told(void **state)
     assert_int_equal(nvs_part_mount(&part, (struct stretch){&r->ram.flash, 0, SIZE}, NULL), ERR_NO_SPACE);
 }
 
+/* The largest sequence number has no successor, and two pages may claim the same: every item is met once. */
+static void odd_sequence_numbers_are_walked_once(void **state)
+{
+    struct rig *r = *state;
+    uint8_t got[8];
+    size_t len;
+    memset(r->bytes, 0xff, SIZE);
+    craft_page(r->bytes, 0xfffffffc, 0xffffffff);
+    craft(r->bytes, 0, 0, NVS_U8, 1, 0xff, "space", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft(r->bytes, 1, 1, NVS_U8, 1, 0xff, "one", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft_page(r->bytes + 4096, 0xfffffffc, 0xffffffff);
+    craft(r->bytes + 4096, 0, 1, NVS_U8, 1, 0xff, "two", "\2\xff\xff\xff\xff\xff\xff\xff");
+    mount(r);
+    assert_int_equal(nvs_part_read(&r->nvs, "space", "one", NVS_U8, got, sizeof got, &len, NULL), ERR_NONE);
+    assert_int_equal(nvs_part_read(&r->nvs, "space", "two", NVS_U8, got, sizeof got, &len, NULL), ERR_NONE);
+    assert_int_equal(got[0], 2);
+}
+
 static void a_blob_is_rewritten_from_either_start(void **state)
 {
     struct rig *r = *state;
@@ -586,6 +604,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(read_only_partitions_are_not_trusted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_mount_takes_out_what_is_broken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(moves_go_on_or_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_sequence_numbers_are_walked_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_blob_is_rewritten_from_either_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_flash_error_is_survived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_pages_do_not_spread, set_up, tear_down),
