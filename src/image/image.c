@@ -248,30 +248,22 @@ static void decide_kind(struct image_facts *f)
                                                                        : IMAGE_RAM;
 }
 
-/* Applications of the first chip are older than the descriptor; bootloaders of the later ones refuse to go without. */
-static enum err check_descriptor(struct image_reader *r)
+/* Said beside other damage: a file without the descriptor was perhaps never an application of ESP-IDF. */
+static const char *missing_desc_text(const struct image_facts *f)
 {
-    struct image_facts *f = &r->facts;
-    if (f->kind != IMAGE_APP || f->has_app_desc || f->layout != IMAGE_ESP32 || f->chip_id == 0)
-        return ERR_NONE;
-    if (f->segments[0].len < APP_DESC_LEN)
-        return BREAK(r, ERR_IMAGE_FIRST_SEGMENT,
-                     "the first segment of the %s application has %" PRIu32 " bytes, too few for its descriptor of %d",
-                     f->chip->name, f->segments[0].len, APP_DESC_LEN);
-    return BREAK(r, ERR_IMAGE_DESC,
-                 "the %s application has no app descriptor: the magic 0x%08x is missing at offset %d", f->chip->name,
-                 APP_DESC_MAGIC, APP_DESC_OFFSET);
+    bool is_missing = f->kind == IMAGE_APP && f->layout == IMAGE_ESP32 && !f->has_app_desc;
+    return is_missing ? "; it has no app descriptor either" : "";
 }
 
 static enum err take_checksum(struct image_reader *r)
 {
     struct image_facts *f = &r->facts;
     decide_kind(f);
-    if (check_descriptor(r) != ERR_NONE || check_mapping(r) != ERR_NONE)
+    if (check_mapping(r) != ERR_NONE)
         return r->verdict;
     if (f->checksum_stored != f->checksum_computed)
-        return BREAK(r, ERR_IMAGE_CHECKSUM, "checksum byte is 0x%02x, the segments give 0x%02x: the file was damaged",
-                     f->checksum_stored, f->checksum_computed);
+        return BREAK(r, ERR_IMAGE_CHECKSUM, "checksum byte is 0x%02x, the segments give 0x%02x: the file was damaged%s",
+                     f->checksum_stored, f->checksum_computed, missing_desc_text(f));
     if (f->has_digest)
         want(r, R_HASH, SHA256_LEN);
     else if (f->layout == IMAGE_ESP8266_V2)
@@ -288,8 +280,8 @@ static enum err end_hash(struct image_reader *r)
     if (memcmp(r->computed, f->digest, SHA256_LEN) != 0)
         return BREAK(r, ERR_IMAGE_DIGEST,
                      "the appended SHA-256 does not match the %s image: its bytes, or its header (chip id, "
-                     "flash mode), were changed after it was built",
-                     f->chip->name);
+                     "flash mode), were changed after it was built%s",
+                     f->chip->name, missing_desc_text(f));
     return ERR_NONE;
 }
 

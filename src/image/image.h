@@ -154,8 +154,8 @@ struct image_target {
     bool ignores_max_revision;              /* its eFuse says so */
 };
 
-/* Whether a whole image runs there, by the bootloader's rules in their order: chip, revisions, load addresses, length,
- * secure version.  Signatures are checked by `image/signature.h`. */
+/* Whether a whole image runs there, by the bootloader's rules in their order: chip, revisions, load addresses,
+ * descriptor, length, secure version.  Signatures are checked by `image/signature.h`. */
 enum err image_check_target(const struct image_facts *facts, const struct image_target *target, struct why *why);
 
 /* The image with the signature that follows it, padding included. */

@@ -7,16 +7,29 @@
 #define RAM_FROM         0x10000000u /* addresses below are not loaded at all */
 #define REVISION_NOT_SET 65535
 
+/* Rules 9 and 10.  Applications older than the descriptor, and those of other systems in ESP's container (Zephyr,
+ * NuttX), are whole without it; nodes refuse an update whose project and version they cannot read. */
+static enum err check_descriptor(const struct image_facts *f, struct why *why)
+{
+    if (f->layout != IMAGE_ESP32 || f->has_app_desc)
+        return ERR_NONE;
+    if (f->segments[0].len < APP_DESC_LEN)
+        return why_set(why, ERR_IMAGE_FIRST_SEGMENT,
+                       "the first segment of this %s application has %" PRIu32
+                       " bytes, too few for an app descriptor of %d",
+                       f->chip->name, f->segments[0].len, APP_DESC_LEN);
+    return why_set(
+        why, ERR_IMAGE_DESC,
+        "this %s application has no app descriptor (magic 0x%08x at offset %d): it is older than ESP-IDF 3.2, "
+        "or not built with ESP-IDF",
+        f->chip->name, APP_DESC_MAGIC, APP_DESC_OFFSET);
+}
+
 enum err image_check_update(const struct image_facts *f, struct why *why)
 {
     switch (f->kind) {
     case IMAGE_APP:
-        if (f->layout == IMAGE_ESP32 && !f->has_app_desc)
-            return why_set(why, ERR_IMAGE_DESC,
-                           "this %s application has no app descriptor, as before ESP-IDF 3.2: nodes refuse an update "
-                           "whose project and version they cannot read",
-                           f->chip->name);
-        return ERR_NONE;
+        return check_descriptor(f, why);
     case IMAGE_BOOTLOADER:
         return why_set(why, ERR_IMAGE_BOOTLOADER,
                        "this is a bootloader of %s (ESP-IDF %s), not an application: upload the "
@@ -107,6 +120,9 @@ enum err image_check_target(const struct image_facts *f, const struct image_targ
         err = check_revision(f, t, why);
     if (err == ERR_NONE)
         err = check_load(f, t, why);
+    /* Chips that can use pages of several sizes read theirs from the descriptor. */
+    if (err == ERR_NONE && f->kind == IMAGE_APP && (t->chip->pages & (t->chip->pages - 1)) != 0)
+        err = check_descriptor(f, why);
     if (err == ERR_NONE)
         err = check_efuse_revision(f, t, why);
     if (err == ERR_NONE && t->slot_bytes > 0 && image_signed_len(f) > t->slot_bytes)

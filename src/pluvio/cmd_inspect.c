@@ -117,7 +117,9 @@ static void tell_signatures(struct report *r, const char *path, const struct ima
     bool is_signed = f->trailing == TRAILING_SIGNATURE_V1 || f->trailing == TRAILING_SIGNATURE_V2;
     report_list(r, "signatures");
     if (is_signed && read_file(path, &file, NULL) == ERR_NONE) {
-        signature_read(&s, buf_bytes(&file), f->image_len);
+        /* What lies behind the signature, as in a dump of a slot, is not part of it. */
+        uint64_t len = image_signed_len(f);
+        signature_read(&s, bytes_of(file.at, len < file.len ? len : file.len), f->image_len);
         for (unsigned i = 0; i < s.count; i++) {
             report_item(r, NULL);
             report_signature(r, &s, i);

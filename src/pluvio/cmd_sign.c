@@ -9,11 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where a file's image ends, 0 when it is none. */
-static uint64_t image_len_of(struct bytes file)
+/* The signature of a file: behind its image when it holds one and more follows, as in a dump of a slot; else at its
+ * end. */
+static void read_signature(struct signature_report *s, struct bytes file)
 {
     struct image_facts facts;
-    return image_read(file, 0, &facts, NULL) == ERR_NONE ? facts.image_len : 0;
+    bool is_image = image_read(file, 0, &facts, NULL) == ERR_NONE;
+    uint64_t len = is_image ? image_signed_len(&facts) : file.len;
+    signature_read(s, bytes_of(file.at, len < file.len ? len : file.len), is_image ? facts.image_len : 0);
+    if (s->version == 0)
+        signature_read(s, file, is_image ? facts.image_len : 0);
 }
 
 void report_signature(struct report *r, const struct signature_report *s, unsigned i)
@@ -231,7 +236,7 @@ static enum err verify_one(const char *path, const struct public_key *key, struc
     enum err err = read_file(path, &file, why);
     if (err != ERR_NONE)
         return err;
-    signature_read(&s, buf_bytes(&file), image_len_of(buf_bytes(&file)));
+    read_signature(&s, buf_bytes(&file));
     if (s.version == 0 && key != NULL && file.len > SIGNATURE_V1_LEN) /* data that is no image may be signed so, too */
         signature_read(&s, buf_bytes(&file), file.len - SIGNATURE_V1_LEN);
     err = signature_verify(&s, key, why);

@@ -170,7 +170,7 @@ static const struct golden {
     {"corrupt/esp32c3-claims-esp32s3.bin", "v1.4.1-2-g0296947-dirty", ERR_IMAGE_DIGEST, ERR_NONE, IMAGE_ESP32},
     {"corrupt/esp32c3-flip-checksum.bin", "v1.4.1-2-g0296947-dirty", ERR_IMAGE_CHECKSUM, ERR_NONE, IMAGE_ESP32},
     {"corrupt/esp32c3-flip-sha.bin", "v1.4.1-2-g0296947-dirty", ERR_IMAGE_DIGEST, ERR_NONE, IMAGE_ESP32},
-    {"corrupt/esp32c3-no-app-desc.bin", "", ERR_IMAGE_DESC, ERR_NONE, IMAGE_ESP32},
+    {"corrupt/esp32c3-no-app-desc.bin", "", ERR_IMAGE_DIGEST, ERR_NONE, IMAGE_ESP32},
     {"corrupt/esp32c3-trailing-ff.bin", "v1.4.1-2-g0296947-dirty", ERR_NONE, ERR_NONE, IMAGE_ESP32},
     {"corrupt/esp32c3-truncated-half.bin", "v1.4.1-2-g0296947-dirty", ERR_IMAGE_TRUNCATED, ERR_NONE, IMAGE_ESP32},
 };

@@ -174,6 +174,7 @@ static void each_rule_has_its_code(void **state)
 {
     struct spec s = app_of(c6());
     struct image_facts f;
+    struct why why = {{0}};
     struct buf image;
     (void)state;
     image = built(&s);
@@ -199,7 +200,8 @@ static void each_rule_has_its_code(void **state)
     assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_IMAGE_SEGMENT_LEN);
     image.at[31] = 0;
     image.at[32] ^= 1; /* the descriptor's magic */
-    assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_IMAGE_DESC);
+    assert_int_equal(image_read(buf_bytes(&image), 0, &f, &why), ERR_IMAGE_CHECKSUM);
+    assert_non_null(strstr(why.text, "descriptor")); /* which nobody should have to find out by himself */
     image.at[32] ^= 1;
     image.at[500] ^= 1;
     assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_IMAGE_CHECKSUM);
@@ -212,7 +214,8 @@ static void each_rule_has_its_code(void **state)
     assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_NONE);
     buf_deinit(&image);
     s.segments[0].len = 252;
-    assert_int_equal(read_built(&s, &f), ERR_IMAGE_FIRST_SEGMENT);
+    assert_int_equal(read_built(&s, &f), ERR_NONE);
+    assert_int_equal(image_check_update(&f, NULL), ERR_IMAGE_FIRST_SEGMENT);
     s.segments[0].len = 1024;
     s.segments[0].address += 0x100;
     assert_int_equal(read_built(&s, &f), ERR_IMAGE_MAPPING);
@@ -271,18 +274,28 @@ static void pages_come_from_the_descriptor(void **state)
     assert_int_equal(read_built(&s3, &f), ERR_IMAGE_MAPPING);
 }
 
-/* The first chip's applications are older than the descriptor: whole, but nodes would refuse the update. */
-static void old_applications_of_the_first_chip_are_whole(void **state)
+/* Old applications, and those of other systems in ESP's container, are whole without a descriptor.  They are no
+ * updates, and chips that read their page's size from it do not start them. */
+static void applications_without_a_descriptor_are_whole(void **state)
 {
-    struct spec s = app_of(chip_find(0));
-    struct image_facts f;
-    struct why why = {{0}};
+    static const struct {
+        uint16_t chip;
+        enum err target;
+    } rows[] = {{0, ERR_NONE}, {5, ERR_NONE}, {9, ERR_NONE}, {0x0d, ERR_IMAGE_DESC}, {0x0c, ERR_IMAGE_DESC}};
     (void)state;
-    s.has_desc = false;
-    assert_int_equal(read_built(&s, &f), ERR_NONE);
-    assert_int_equal(f.kind, IMAGE_APP);
-    assert_int_equal(image_check_update(&f, &why), ERR_IMAGE_DESC);
-    assert_non_null(strstr(why.text, "descriptor"));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct spec s = app_of(chip_find(rows[i].chip));
+        struct image_facts f;
+        struct why why = {{0}};
+        struct image_target t = {
+            .chip = s.chip, .chip_revision = IMAGE_REVISION_UNKNOWN, .efuse_revision = IMAGE_REVISION_UNKNOWN};
+        s.has_desc = false;
+        assert_int_equal(read_built(&s, &f), ERR_NONE);
+        assert_int_equal(f.kind, IMAGE_APP);
+        assert_int_equal(image_check_update(&f, &why), ERR_IMAGE_DESC);
+        assert_non_null(strstr(why.text, "descriptor"));
+        assert_int_equal(image_check_target(&f, &t, NULL), rows[i].target);
+    }
 }
 
 static void without_a_hash_the_checksum_is_all(void **state)
@@ -743,7 +756,7 @@ int main(void)
         cmocka_unit_test(each_rule_has_its_code),
         cmocka_unit_test(sixteen_segments_and_none),
         cmocka_unit_test(pages_come_from_the_descriptor),
-        cmocka_unit_test(old_applications_of_the_first_chip_are_whole),
+        cmocka_unit_test(applications_without_a_descriptor_are_whole),
         cmocka_unit_test(without_a_hash_the_checksum_is_all),
         cmocka_unit_test(every_flipped_bit_is_detected),
         cmocka_unit_test(what_is_packed_is_inspected),
