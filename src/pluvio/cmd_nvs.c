@@ -275,7 +275,7 @@ enum err command_nvs_csv(int argc, char **argv, struct why *why)
     if (err == ERR_NONE)
         err = nvs_view_write_csv(&view, &csv, why);
     if (err == ERR_NONE)
-        err = write_output(option(&o, "output") ? option(&o, "output") : "-", buf_bytes(&csv), 0600, why);
+        err = report_whole_text(&o, "csv", option(&o, "output"), buf_bytes(&csv), 0600, why);
     buf_deinit(&csv);
     buf_deinit(&file);
     return err;

@@ -212,5 +212,5 @@ enum err command_partition_csv(int argc, char **argv, struct why *why)
         return err;
     text_init(&text, csv, sizeof csv);
     partition_table_write_csv(&t, &text);
-    return write_output(option(&o, "output") ? option(&o, "output") : "-", bytes_of(csv, text.len), 0644, why);
+    return report_whole_text(&o, "csv", option(&o, "output"), bytes_of(csv, text.len), 0644, why);
 }

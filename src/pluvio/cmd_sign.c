@@ -98,22 +98,15 @@ enum err command_sign_public(int argc, char **argv, struct why *why)
     struct public_key key;
     struct buf pem = {0};
     options_parse(&o, argc, argv, &line);
-    const char *output = option(&o, "output") ? option(&o, "output") : "-";
+    const char *output = option(&o, "output");
     bool is_raw = option(&o, "raw") != NULL;
     enum err err = read_public_key(o.arguments[0], &key, why);
     if (err == ERR_NONE && is_raw && key.kind != KEY_P256)
         err = why_set(why, ERR_KEY, "version 1 takes ECDSA P-256, this key is %s", key_kind_text(key.kind));
-    if (err == ERR_NONE && !is_raw)
-        err = public_key_write_pem(&key, &pem, why);
-    if (err == ERR_NONE)
-        err = write_output(output, is_raw ? bytes_of(key.number, 64) : buf_bytes(&pem), 0644, why);
-    if (err == ERR_NONE && strcmp(output, "-") != 0) {
-        struct report r;
-        report_begin(&r, REPORT_OBJECT, o.is_json);
-        report_text(&r, "output", "public key", "%s", output);
-        report_text(&r, "scheme", "scheme", "%s", key_kind_text(key.kind));
-        report_end(&r);
-    }
+    if (err == ERR_NONE && is_raw)
+        err = write_output(output ? output : "-", bytes_of(key.number, 64), 0644, why);
+    else if (err == ERR_NONE && (err = public_key_write_pem(&key, &pem, why)) == ERR_NONE)
+        err = report_whole_text(&o, "pem", output, buf_bytes(&pem), 0644, why);
     buf_deinit(&pem);
     return err;
 }

@@ -163,6 +163,25 @@ void report_written(struct report *r, const char *path, uint64_t bytes)
     report_text(r, NULL, "written", "%s, %s", path, size_text(unit, bytes));
 }
 
+enum err report_whole_text(const struct options *o, const char *key, const char *path, struct bytes text, int mode,
+                           struct why *why)
+{
+    struct report r;
+    bool is_output = path == NULL || strcmp(path, "-") == 0;
+    if (!is_output || !o->is_json) {
+        enum err err = write_output(is_output ? "-" : path, text, mode, why);
+        if (err != ERR_NONE || is_output)
+            return err;
+    }
+    report_begin(&r, REPORT_OBJECT, o->is_json);
+    if (is_output)
+        json_out_text(&r.out, key, (const char *)text.at);
+    else
+        report_written(&r, path, text.len);
+    report_end(&r);
+    return ERR_NONE;
+}
+
 const char *size_text(char to[static SIZE_TEXT_SIZE], uint64_t bytes)
 {
     static const char *const units[] = {"KB", "MB", "GB"};

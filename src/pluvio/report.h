@@ -48,6 +48,12 @@ void report_verdict(struct report *r, enum style style, const char *format, ...)
 /* What was written where: nothing when it went to standard output. */
 void report_written(struct report *r, const char *path, uint64_t bytes);
 
+/* A whole text to a file or standard output (`path` NULL or "-"); with --json, standard output gets it as the member
+ * `key` of an object. */
+struct options;
+enum err report_whole_text(const struct options *o, const char *key, const char *path, struct bytes text, int mode,
+                           struct why *why);
+
 /* The n-th signature, as rows and members of the object that is open. */
 struct signature_report;
 void report_signature(struct report *r, const struct signature_report *s, unsigned index);
