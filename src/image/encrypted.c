@@ -12,6 +12,7 @@
 #define TAG_AT     408
 #define POINT_LEN  64
 #define ECIES_INFO "_esp_enc_img_ecc"
+#define IMAGE_MAX  0x7fffffff /* the cipher's limit for one call */
 #define KDF_ROUNDS 2048
 
 static const uint8_t scalar_salt[32] = {0x0e, 0x21, 0x60, 0x64, 0x2d, 0xae, 0x76, 0xd3, 0x34, 0x48, 0xe4,
@@ -67,8 +68,8 @@ enum err encrypted_make(struct buf *to, struct bytes plain, const struct public_
 {
     uint8_t header[ENCRYPTED_HEADER_LEN] = {0}, aes_key[AES_256_LEN];
     struct gcm gcm;
-    if (plain.len == 0 || plain.len > INT32_MAX)
-        return why_set(why, ERR_USAGE, "an image has 1 to %d bytes, this one %zu", INT32_MAX, plain.len);
+    if (plain.len == 0 || plain.len > IMAGE_MAX)
+        return why_set(why, ERR_USAGE, "an image has 1 to %d bytes, this one %zu", IMAGE_MAX, plain.len);
     if (!buf_reserve(to, sizeof header + plain.len))
         return why_set(why, ERR_NO_MEMORY, "no memory for the encrypted image");
     enum err err = seal_key(header, aes_key, device, entropy, why);
@@ -156,7 +157,7 @@ enum err encrypted_reader_push(struct encrypted_reader *r, struct bytes in, uint
         return r->verdict;
     if (in.len > r->left)
         return r->verdict = why_set(why, ERR_TOO_BIG, "the encrypted image goes on for %zu bytes after its end",
-                                    in.len - r->left);
+                                    in.len - (size_t)r->left);
     gcm_update(&r->gcm, to, in);
     *len = in.len;
     r->left -= (uint32_t)in.len;
