@@ -93,7 +93,7 @@ enum err otadata_set_boot(struct otadata *o, unsigned slot, enum ota_state state
 {
     int active = otadata_active(o);
     if (slot >= o->slots)
-        return why_set(why, ERR_USAGE, "slot ota_%u does not exist", slot);
+        return why_set(why, ERR_USAGE, "slot ota_%u does not exist: there are %u", slot, o->slots);
     if (active < 0)
         return otadata_write(o, 0, slot + 1, state, why);
     uint32_t seq = o->records[active].seq;

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define READ_MAX (512 * 1024 * 1024) /* more than any flash; a larger file is refused instead of eating the memory */
 
 enum err file_stream_open(struct file_stream *in, const char *path, struct why *why)
 {
@@ -46,8 +49,13 @@ enum err read_file(const char *path, struct buf *to, struct why *why)
     enum err err = file_stream_open(&in, path, why);
     if (err != ERR_NONE)
         return err;
-    while ((err = file_stream_read(&in, chunk, sizeof chunk, &n, why)) == ERR_NONE && n > 0)
+    while ((err = file_stream_read(&in, chunk, sizeof chunk, &n, why)) == ERR_NONE && n > 0) {
         buf_add(to, chunk, n);
+        if (to->len > READ_MAX) {
+            err = why_set(why, ERR_TOO_BIG, "%s has more than %d MB", path, READ_MAX / 1024 / 1024);
+            break;
+        }
+    }
     file_stream_close(&in);
     return err == ERR_NONE && to->is_failed ? why_set(why, ERR_NO_MEMORY, "no memory for %s", path) : err;
 }
@@ -77,17 +85,26 @@ static enum err write_to(int fd, const char *path, struct bytes data, struct why
 
 enum err write_file(const char *path, struct bytes data, int mode, struct why *why)
 {
-    char temporary[4096];
+    char temporary[PATH_MAX], resolved[PATH_MAX];
     struct stat st;
+    bool is_there = stat(path, &st) == 0;
     /* A device or a pipe cannot be renamed over. */
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+    if (is_there && !S_ISREG(st.st_mode))
         return write_to(open(path, O_WRONLY | O_CLOEXEC), path, data, why);
+    if (is_there &&
+        realpath(path, resolved) != NULL) { /* through a link, not over it; and readers stay who they were */
+        path = resolved;
+        mode = (int)(st.st_mode & 0777);
+    }
     if (snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof temporary)
         return why_set(why, ERR_USAGE, "the path %s is too long", path);
-    enum err err = write_to(open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode), path, data, why);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd >= 0 && is_there)
+        (void)!fchmod(fd, (mode_t)mode);
+    enum err err = write_to(fd, path, data, why);
     if (err == ERR_NONE && rename(temporary, path) != 0)
         err = why_set(why, ERR_IO, "write %s: %s", path, strerror(errno));
-    if (err != ERR_NONE)
+    if (err != ERR_NONE && fd >= 0)
         unlink(temporary);
     return err;
 }

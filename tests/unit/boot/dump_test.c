@@ -250,9 +250,37 @@ static void a_slot_with_a_bootloader_runs_nothing(void **state)
     assert_int_equal(slot_verify((struct stretch){&ram.flash, 0, 0x10000}, 5, &f, NULL), ERR_IMAGE_BOOTLOADER);
 }
 
+/* Labels become file names that no shell and no folder minds. */
+static void labels_become_file_names(void **state)
+{
+    static const struct {
+        const char *label, *name;
+    } rows[] = {{"Aa0-_.z", "Aa0-_.z"},   {".hidden", "_hidden"},   {"a b$(c)", "a_b__c_"},
+                {"\xc3\xa4", "\xc3\xa4"}, {"{[^`~@/:", "________"}, {"sixteen_letters_", "sixteen_letters_"}};
+    struct partition_table t = {.has_md5 = true};
+    uint8_t raw[PARTITION_TABLE_BYTES];
+    struct dump d;
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        struct partition p = {1, 6, 0x9000 + i * 0x1000, 0x1000, 0, {0}};
+        memcpy(p.label, rows[i].label, strlen(rows[i].label));
+        t.entries[t.count++] = p;
+    }
+    memset(flash, 0xff, SIZE);
+    partition_table_write(&t, raw);
+    memcpy(flash + 0x8000, raw, sizeof raw);
+    flash[0x8000 + 0xc00] = 7; /* a signed table: something follows it in its sector */
+    assert_int_equal(dump_open(&d, bytes_of(flash, SIZE), NULL, NULL), ERR_NONE);
+    for (unsigned i = 0; i < 6; i++)
+        piece(&d, rows[i].name);
+    assert_int_equal(piece(&d, "partition-table")->len, 4096);
+    pieces_give_the_dump(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(labels_become_file_names),
         cmocka_unit_test(a_dump_comes_apart),
         cmocka_unit_test(images_keep_their_last_bytes),
         cmocka_unit_test(tables_elsewhere_are_found_or_given),

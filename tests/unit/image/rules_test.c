@@ -747,9 +747,66 @@ static void memory_that_runs_out_is_told(void **state)
     }
 }
 
+/* What nearly looks like something, and is not. */
+static void near_misses_are_told_apart(void **state)
+{
+    struct spec boot = {
+        .chip = c6(), .count = 1, .segments = {{0x20000000, 256}}, .has_boot_desc = true, .has_no_hash = true};
+    struct image_facts f;
+    (void)state;
+    struct buf image = built(&boot);
+    image.at[33] = 1; /* a reserved byte of the descriptor: the first byte was chance */
+    image.at[image.len - 1] ^= 1;
+    assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_NONE);
+    assert_int_equal(f.kind, IMAGE_RAM);
+    size_t len = image.len;
+    static const struct {
+        uint32_t address, len;
+        enum image_trailing trailing;
+    } rows[] = {{0x42000000, 16, TRAILING_SEGMENTS},
+                {0x42000000, 15, TRAILING_OTHER},
+                {0x42000000, 0, TRAILING_OTHER},
+                {0x42000000, 0x1000000, TRAILING_OTHER},
+                {0x20000000, 16, TRAILING_OTHER}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        image.len = len;
+        put_word(&image, rows[i].address);
+        put_word(&image, rows[i].len);
+        assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_NONE);
+        assert_int_equal(f.trailing, rows[i].trailing);
+    }
+    image.len = len;
+    put(&image, "\xff\xff\xff\xe7\x02", 5); /* a signature's magic, but on no sector's boundary */
+    assert_int_equal(image_read(buf_bytes(&image), 0, &f, NULL), ERR_NONE);
+    assert_int_equal(f.trailing, TRAILING_OTHER);
+    buf_deinit(&image);
+
+    struct spec mapped = app_of(c6()); /* the same byte at the start of what is mapped is code or data */
+    mapped.has_desc = false;
+    mapped.has_boot_desc = true;
+    assert_int_equal(read_built(&mapped, &f), ERR_NONE);
+    assert_int_equal(f.kind, IMAGE_APP);
+    assert_false(f.has_boot_desc);
+
+    static const uint8_t many[24] = {0xe9, 17, 0, 0, 0, 0, 0, 0, 4, 0, 0x10, 0x40};
+    assert_int_equal(image_read(bytes_of(many, sizeof many), IMAGE_IS_ESP8266, &f, NULL), ERR_IMAGE_SEGMENTS);
+
+    /* A table and a bootloader's magic in a file that starts with neither an image nor erased flash. */
+    uint8_t *file = calloc(1, 0x10000);
+    put_table(file + 0x8000);
+    file[0x1000] = 0xe9;
+    assert_int_equal(image_read(bytes_of(file, 0x10000), 0, &f, NULL), ERR_IMAGE_MAGIC);
+    file[0] = 0xff;
+    assert_int_equal(image_read(bytes_of(file, 0x10000), 0, &f, NULL), ERR_IMAGE_MERGED);
+    file[0x1000] = 0;
+    assert_int_equal(image_read(bytes_of(file, 0x10000), 0, &f, NULL), ERR_IMAGE_MAGIC);
+    free(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(near_misses_are_told_apart),
         cmocka_unit_test(memory_that_runs_out_is_told),
         cmocka_unit_test(every_chip_has_its_images),
         cmocka_unit_test(flash_codes_have_names),
