@@ -36,8 +36,9 @@ enum err image_check_update(const struct image_facts *f, struct why *why)
                        "application's .bin",
                        f->chip->name, f->bootloader.idf_ver);
     case IMAGE_MERGED:
-        return why_set(why, ERR_IMAGE_MERGED,
-                       "this is a merged flash dump: take the application out of it first, with `pluvio flash split`");
+        return why_set(
+            why, ERR_IMAGE_MERGED,
+            "this is a merged flash dump, not an application: `pluvio flash split` takes the application out");
     case IMAGE_RAM:
         return why_set(why, ERR_IMAGE_BOOTLOADER,
                        "nothing in this image is mapped to flash: it is a bootloader or a RAM "

@@ -353,9 +353,42 @@ static void unknown_layouts_are_refused(void **state)
     }
 }
 
+/* Files of any length, signed in any order: each signature verifies, by its own key and no other; one flipped bit
+ * anywhere in the content undoes them all. */
+static void what_is_signed_verifies(void **state)
+{
+    uint64_t seed = 3;
+    (void)state;
+    for (unsigned round = 0; round < 40; round++) {
+        struct buf file = some_file(1 + test_random(&seed) % 20000);
+        size_t len = file.len;
+        bool has_signed[5] = {false};
+        struct signature_report r;
+        unsigned count = 0;
+        for (unsigned i = 0; i < 3; i++) {
+            unsigned kind = 1 + test_random(&seed) % 4;
+            enum err err = signature_append(&file, keys[kind], SIGNATURE_KEEP, NULL);
+            assert_int_equal(err, has_signed[kind] ? ERR_EXISTS : ERR_NONE);
+            count += !has_signed[kind];
+            has_signed[kind] = true;
+        }
+        assert_int_equal(file.len, (len + 4095) / 4096 * 4096 + 4096);
+        signature_read(&r, buf_bytes(&file), 0);
+        assert_int_equal(r.count, count);
+        for (unsigned kind = KEY_RSA_3072; kind <= KEY_P384; kind++)
+            assert_int_equal(signature_verify(&r, &keys[kind]->public_key, NULL) == ERR_NONE, has_signed[kind]);
+        file.at[test_random(&seed) % (file.len - 4096)] ^= (char)(1 << test_random(&seed) % 8);
+        signature_read(&r, buf_bytes(&file), 0);
+        for (unsigned kind = KEY_RSA_3072; kind <= KEY_P384; kind++)
+            assert_int_equal(signature_verify(&r, &keys[kind]->public_key, NULL), ERR_SIGNATURE);
+        buf_deinit(&file);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_signed_verifies),
         cmocka_unit_test(memory_that_runs_out_is_told),
         cmocka_unit_test(a_key_that_does_not_sign_leaves_no_signature),
         cmocka_unit_test(a_damaged_block_is_skipped),

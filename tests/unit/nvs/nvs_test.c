@@ -597,10 +597,89 @@ static void a_blob_is_rewritten_from_either_start(void **state)
     }
 }
 
+/* --- against a model -------------------------------------------------------------------------- */
+
+#define MODEL_KEYS 12
+
+struct model {
+    struct {
+        bool is_there;
+        enum nvs_part_type type;
+        uint8_t value[3000];
+        size_t len;
+    } keys[MODEL_KEYS];
+};
+
+static void model_is(struct rig *r, const struct model *m)
+{
+    static uint8_t got[3000];
+    for (unsigned i = 0; i < MODEL_KEYS; i++) {
+        char key[16];
+        size_t len;
+        snprintf(key, sizeof key, "key%u", i);
+        enum err err = nvs_part_read(&r->nvs, "space", key, m->keys[i].is_there ? m->keys[i].type : NVS_U8, got,
+                                     sizeof got, &len, NULL);
+        if (!m->keys[i].is_there) {
+            assert_int_equal(err, ERR_NOT_FOUND);
+            continue;
+        }
+        assert_int_equal(err, ERR_NONE);
+        assert_int_equal(len, m->keys[i].len);
+        assert_memory_equal(got, m->keys[i].value, len);
+    }
+}
+
+/* Random writes of all types and lengths, erasures and mounts: the partition always holds what the model holds, and
+ * what it refuses for want of room changes nothing. */
+static void it_holds_what_a_model_holds(void **state)
+{
+    static const enum nvs_part_type types[] = {NVS_U8, NVS_I16, NVS_U32, NVS_I64, NVS_TEXT, NVS_BLOB_DATA};
+    static const size_t lens[] = {1, 2, 4, 8, 0, 0};
+    static struct model m;
+    struct rig *r = *state;
+    uint64_t seed = 11;
+    unsigned refused = 0;
+    memset(&m, 0, sizeof m);
+    for (unsigned step = 0; step < 3000; step++) {
+        unsigned i = test_random(&seed) % MODEL_KEYS, kind = test_random(&seed) % 6, what = test_random(&seed) % 20;
+        char key[16];
+        uint8_t value[3000];
+        snprintf(key, sizeof key, "key%u", i);
+        if (what == 0)
+            mount(r);
+        else if (what < 3) {
+            enum err err = nvs_part_erase(&r->nvs, "space", key, NULL);
+            assert_int_equal(err, m.keys[i].is_there ? ERR_NONE : ERR_NOT_FOUND);
+            m.keys[i].is_there = false;
+        } else {
+            kind = what < 12 ? 4 + kind % 2 : kind;
+            size_t len = lens[kind] ? lens[kind] : 1 + test_random(&seed) % (what < 8 ? 2900 : 90);
+            for (size_t k = 0; k < len; k++)
+                value[k] = (uint8_t)(test_random(&seed) >> 3);
+            enum err err = nvs_part_write(&r->nvs, "space", key, types[kind], bytes_of(value, len), NULL);
+            if (err == ERR_NONE) {
+                m.keys[i].is_there = true;
+                m.keys[i].type = types[kind];
+                m.keys[i].len = len;
+                memcpy(m.keys[i].value, value, len);
+            } else {
+                assert_int_equal(err, ERR_NO_SPACE);
+                refused++;
+                mount(r); /* chunks of the refused blob are taken out */
+            }
+        }
+        if (step % 7 == 0)
+            model_is(r, &m);
+    }
+    model_is(r, &m);
+    print_message("%u of 3000 steps were refused for want of room\n", refused);
+}
+
 int main(void)
 {
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(it_holds_what_a_model_holds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(read_only_partitions_are_not_trusted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_mount_takes_out_what_is_broken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(moves_go_on_or_are_told, set_up, tear_down),
