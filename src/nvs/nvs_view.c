@@ -291,25 +291,36 @@ static enum err add_row(const struct nvs_view *v, const struct nvs_item *item, s
     return err;
 }
 
-enum err nvs_view_write_csv(const struct nvs_view *v, struct buf *to, struct why *why)
+static bool is_newest(const struct nvs_view *v, const struct nvs_item *item)
+{
+    struct nvs_item newest;
+    return nvs_view_find(v, v->spaces[item->space], item->key, &newest) && newest.page == item->page &&
+           newest.index == item->index;
+}
+
+static enum err add_space(const struct nvs_view *v, unsigned space, struct buf *to, struct why *why)
 {
     enum err err = ERR_NONE;
-    buf_add_text(to, "key,type,encoding,value\n");
-    for (unsigned space = 1; space < 255; space++) {
-        bool is_named = false;
-        for (struct nvs_item item = {0}, newest; err == ERR_NONE && nvs_view_next(v, &item);) {
-            if (!holds_value(&item) || item.space != space || nvs_type_text(item.type)[0] == '?' ||
-                !nvs_view_find(v, v->spaces[space], item.key, &newest) || newest.page != item.page ||
-                newest.index != item.index)
-                continue;
-            if (!is_named) {
-                add_quoted(to, v->spaces[space], strlen(v->spaces[space]));
-                buf_add_text(to, ",namespace,,\n");
-                is_named = true;
-            }
+    add_quoted(to, v->spaces[space], strlen(v->spaces[space]));
+    buf_add_text(to, ",namespace,,\n");
+    for (struct nvs_item item = {0}; err == ERR_NONE && nvs_view_next(v, &item);)
+        if (holds_value(&item) && item.space == space && nvs_type_text(item.type)[0] != '?' && is_newest(v, &item))
             err = add_row(v, &item, to, why);
-        }
-    }
+    return err;
+}
+
+enum err nvs_view_write_csv(const struct nvs_view *v, struct buf *to, struct why *why)
+{
+    unsigned values[256] = {0};
+    enum err err = ERR_NONE;
+    buf_add_text(to, "key,type,encoding,value\n");
+    for (struct nvs_item item = {0}; nvs_view_next(v, &item);)
+        values[item.space] += holds_value(&item);
+    for (unsigned space = 1; err == ERR_NONE && space < 255; space++)
+        if (values[space] > 0 && v->spaces[space][0] != '\0')
+            err = add_space(v, space, to, why);
+        else if (values[space] > 0)
+            buf_addf(to, "# %u values of namespace %u, whose name is lost\n", values[space], space);
     if (err == ERR_NONE && to->is_failed)
         err = why_set(why, ERR_NO_MEMORY, "no memory for the table");
     return err;

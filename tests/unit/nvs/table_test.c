@@ -639,12 +639,20 @@ static void the_view_takes_the_newest_that_is_right(void **state)
     memcpy(bytes + 4096, bytes, 4096);
     put_u32(bytes + 4, 9);
     put_u32(bytes + 28, nvs_header_crc(bytes));
+    assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
     entry(0, 2)[24] = 77;
     put_u32(entry(0, 2) + 4, nvs_entry_crc(entry(0, 2)));
     value_is("n", "k", "\x4d", 1);
     assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
     assert_int_equal(nvs_view_write_csv(&v, &csv, NULL), ERR_NONE);
     assert_non_null(strstr(csv.at, "\"k\",data,u8,77\n"));
+    buf_deinit(&csv);
+    /* A namespace whose definition is lost takes its values with it, and that is said. */
+    entry(0, 0)[8] ^= 1;
+    entry(1, 0)[8] ^= 1;
+    assert_int_equal(nvs_view_init(&v, bytes_of(bytes, PART), NULL), ERR_NONE);
+    assert_int_equal(nvs_view_write_csv(&v, &csv, NULL), ERR_NONE);
+    assert_non_null(strstr(csv.at, "whose name is lost"));
     buf_deinit(&csv);
 }
 
