@@ -114,6 +114,7 @@ static void tell_signatures(struct report *r, const char *path, const struct ima
 {
     struct buf file = {0};
     struct signature_report s;
+    s.count = 0;
     bool is_signed = f->trailing == TRAILING_SIGNATURE_V1 || f->trailing == TRAILING_SIGNATURE_V2;
     report_list(r, "signatures");
     if (is_signed && read_file(path, &file, NULL) == ERR_NONE) {
@@ -129,6 +130,8 @@ static void tell_signatures(struct report *r, const char *path, const struct ima
             report_verdict(r, STYLE_YELLOW, "no signature block in its sector is well-formed");
     }
     report_end_list(r);
+    if (f->chip != NULL)
+        report_chip_limits(r, &s, f->chip);
     buf_deinit(&file);
 }
 

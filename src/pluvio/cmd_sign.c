@@ -43,6 +43,28 @@ void report_signature(struct report *r, const struct signature_report *s, unsign
     report_hex(r, "content_digest", NULL, bytes_of(b->digest, key_digest_len(b->key.kind)));
 }
 
+static bool verifies(const struct chip *chip, const struct signature_report *s, unsigned i)
+{
+    if (s->version == 1)
+        return true; /* also checked by the application itself, on every chip */
+    return (chip->schemes & (s->blocks[i].key.kind == KEY_RSA_3072 ? SCHEME_V2_RSA : SCHEME_V2_ECDSA)) != 0;
+}
+
+void report_chip_limits(struct report *r, const struct signature_report *s, const struct chip *chip)
+{
+    bool is_taken = false;
+    for (unsigned i = 0; i < s->count; i++)
+        is_taken |= verifies(chip, s, i);
+    if (s->count == 0 || chip->schemes == 0)
+        return;
+    report_bool(r, "is_scheme_of_chip", NULL, is_taken);
+    if (!is_taken)
+        report_verdict(r, STYLE_YELLOW, "the secure boot of %s takes %s signatures only: it would not start this",
+                       chip->name, chip->schemes & SCHEME_V2_RSA ? "RSA-3072" : "ECDSA");
+    else if (chip->id == 0 && s->version == 2 && s->count > 1)
+        report_verdict(r, STYLE_YELLOW, "%s looks at the first signature only", chip->name);
+}
+
 /* --- keys ------------------------------------------------------------------------------------- */
 
 enum err command_sign_key(int argc, char **argv, struct why *why)
@@ -213,6 +235,9 @@ enum err command_sign_image(int argc, char **argv, struct why *why)
             report_end_item(&r);
         }
         report_end_list(&r);
+        struct image_facts facts;
+        if (image_read(buf_bytes(&file), 0, &facts, NULL) == ERR_NONE)
+            report_chip_limits(&r, &s, facts.chip);
         report_end(&r);
     } else
         err = why_add(why, err, "sign %s", o.arguments[0]);

@@ -58,6 +58,11 @@ enum err report_whole_text(const struct options *o, const char *key, const char 
 struct signature_report;
 void report_signature(struct report *r, const struct signature_report *s, unsigned index);
 
+/* Says what the chip would not do with these signatures: a scheme that its ROM lacks, blocks that it does not look at.
+ */
+struct chip;
+void report_chip_limits(struct report *r, const struct signature_report *s, const struct chip *chip);
+
 /* "1.3 MB"; exact below 1 KB. */
 #define SIZE_TEXT_SIZE 24
 const char *size_text(char to[static SIZE_TEXT_SIZE], uint64_t bytes);
