@@ -94,6 +94,16 @@ static void tell_pieces(struct report *r, const struct dump *d)
     report_end_list(r);
 }
 
+void report_dump(struct report *r, const char *path)
+{
+    struct buf file = {0};
+    struct dump *d = malloc(sizeof *d);
+    if (d != NULL && read_file(path, &file, NULL) == ERR_NONE && dump_open(d, buf_bytes(&file), NULL, NULL) == ERR_NONE)
+        tell_pieces(r, d);
+    buf_deinit(&file);
+    free(d);
+}
+
 /* --- what would boot -------------------------------------------------------------------------- */
 
 struct dump_boot {

@@ -180,7 +180,10 @@ static enum err inspect_one(const char *path, struct report *r, const struct ins
         report_text(r, "code", NULL, "%s", err_name(update));
         report_text(r, "reason", NULL, "%s", err ? why_text(why, err) : reason.text);
     }
-    if (f.kind != IMAGE_UNKNOWN || f.chip != NULL) {
+    if (f.kind == IMAGE_MERGED) {
+        report_text(r, "kind", "kind", "%s", image_kind_text(f.kind));
+        report_dump(r, path);
+    } else if (f.kind != IMAGE_UNKNOWN || f.chip != NULL) {
         tell_header(r, &f);
         tell_desc(r, &f);
         tell_segments(r, &f);

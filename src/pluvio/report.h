@@ -63,6 +63,9 @@ void report_signature(struct report *r, const struct signature_report *s, unsign
 struct chip;
 void report_chip_limits(struct report *r, const struct signature_report *s, const struct chip *chip);
 
+/* What a flash dump or merged image holds, as rows and a list; nothing when it does not come apart. */
+void report_dump(struct report *r, const char *path);
+
 /* "1.3 MB"; exact below 1 KB. */
 #define SIZE_TEXT_SIZE 24
 const char *size_text(char to[static SIZE_TEXT_SIZE], uint64_t bytes);
