@@ -510,11 +510,10 @@ enum err image_reader_finish(struct image_reader *r, struct image_facts *facts, 
         cut_off(r);
     if (is_merged(r)) {
         f->kind = IMAGE_MERGED;
-        r->verdict =
-            why_set(&r->why, ERR_IMAGE_MERGED,
-                    "this is a merged flash dump (a partition table lies at 0x%" PRIx32
-                    "): `pluvio flash show` lists what it holds, `pluvio flash split` takes the application out",
-                    f->table_at);
+        r->verdict = why_set(&r->why, ERR_IMAGE_MERGED,
+                             "this is a merged flash dump (a partition table lies at 0x%" PRIx32
+                             "): it is no application, `pluvio flash split` takes the application out",
+                             f->table_at);
     } else
         f->table_at = 0;
     uint64_t extra = f->file_len - f->image_len;

@@ -91,7 +91,7 @@ static void tell_segments(struct report *r, const struct image_facts *f)
 
 static void tell_sums(struct report *r, const struct image_facts *f, bool is_whole)
 {
-    report_size(r, "image_size", f->image_len ? "image" : NULL, f->image_len);
+    report_size(r, "image_size", f->image_len > 0 && f->kind != IMAGE_MERGED ? "image" : NULL, f->image_len);
     report_size(r, "file_size", "file", f->file_len);
     report_number(r, "checksum", NULL, f->checksum_stored);
     report_bool(r, "hash_appended", NULL, f->has_digest);
@@ -104,7 +104,7 @@ static void tell_sums(struct report *r, const struct image_facts *f, bool is_who
     }
     report_hex(r, "file_sha256", NULL, bytes_of(f->file_sha256, SHA256_LEN));
     report_text(r, "trailing", NULL, "%s", image_trailing_text(f->trailing));
-    if (f->trailing != TRAILING_NONE)
+    if (f->trailing != TRAILING_NONE && f->kind != IMAGE_MERGED)
         report_text(r, NULL, "followed by", "%s, %" PRIu64 " bytes", image_trailing_text(f->trailing),
                     f->file_len - f->image_len);
 }
