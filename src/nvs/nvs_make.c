@@ -124,7 +124,7 @@ static enum err put_whole(struct nvs_maker *m, unsigned type, const char *key, s
     unsigned span = 1 + (unsigned)((value.len + NVS_ENTRY_LEN - 1) / NVS_ENTRY_LEN);
     if (value.len > most)
         return why_set(why, ERR_TOO_BIG, "%s has %zu bytes, at most %zu fit", key, value.len, most);
-    enum err err = m->entry + span >= NVS_ENTRIES ? next_page(m, why) : ERR_NONE;
+    enum err err = m->entry > 0 && m->entry + span >= NVS_ENTRIES ? next_page(m, why) : ERR_NONE;
     if (err == ERR_NONE && m->entry + span > NVS_ENTRIES)
         err = why_set(why, ERR_TOO_BIG, "%s does not fit a page", key);
     if (err != ERR_NONE)
