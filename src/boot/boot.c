@@ -2,6 +2,7 @@
 
 #include "codec/crc.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define RECORD_LEN 32
@@ -99,10 +100,17 @@ enum err otadata_set_boot(struct otadata *o, unsigned slot, enum ota_state state
     uint32_t seq = o->records[active].seq;
     if (otadata_slot(o, (unsigned)active) == slot)
         return otadata_write(o, (unsigned)active, seq, state, why);
-    uint32_t next = (slot + 1) % o->slots;
-    while (next < seq || next == 0)
-        next += o->slots;
-    return otadata_write(o, (unsigned)active ^ 1, next, state, why);
+    /* The smallest number from the active one on that names the slot.  Not 0, which would lose against the old record.
+     */
+    uint64_t first = (slot + 1) % o->slots, next = first;
+    if (next < seq)
+        next += (seq - first + o->slots - 1) / o->slots * o->slots;
+    if (next == 0)
+        next = o->slots;
+    if (next >= 0xffffffff)
+        return why_set(why, ERR_NO_SPACE, "otadata's sequence number 0x%08" PRIx32 " has no successor: erase otadata",
+                       seq);
+    return otadata_write(o, (unsigned)active ^ 1, (uint32_t)next, state, why);
 }
 
 enum err otadata_erase(struct otadata *o, struct why *why)

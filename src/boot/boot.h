@@ -64,7 +64,7 @@ bool ota_record_is_valid(const struct ota_record *r);
 enum err otadata_write(struct otadata *o, unsigned record, uint32_t seq, enum ota_state state, struct why *why);
 
 /* Makes the next boot try `slot`: into the other record with the next sequence number, or in place when the active
- * record names the slot already. */
+ * record names the slot already.  ERR_NO_SPACE when there is no next number, after 2^32 updates or damage. */
 enum err otadata_set_boot(struct otadata *o, unsigned slot, enum ota_state state, struct why *why);
 
 /* Erases both records: factory boots. */

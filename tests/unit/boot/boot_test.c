@@ -429,6 +429,48 @@ static void odd_records_have_their_slots(void **state)
     assert_true(c.is_initial);
 }
 
+/* Numbers near their end: the next one is computed, not counted up to, and the end is told. */
+static void sequence_numbers_have_an_end(void **state)
+{
+    struct rig *r = *state;
+    struct otadata o = otadata(r);
+    struct why why;
+    assert_int_equal(otadata_write(&o, 0, 0xfffffff1, OTA_VALID, NULL), ERR_NONE); /* ota_0 */
+    assert_int_equal(otadata_set_boot(&o, 1, OTA_NEW, NULL), ERR_NONE);
+    assert_int_equal(o.records[1].seq, 0xfffffff2);
+    assert_int_equal(otadata_write(&o, 0, 0xfffffffd, OTA_VALID, NULL), ERR_NONE);
+    assert_int_equal(otadata_set_boot(&o, 1, OTA_NEW, NULL), ERR_NONE);
+    assert_int_equal(o.records[1].seq, 0xfffffffe);
+    assert_int_equal(otadata_set_boot(&o, 0, OTA_NEW, &why), ERR_NO_SPACE);
+    assert_non_null(strstr(why.text, "erase"));
+    assert_int_equal(otadata_set_boot(&o, 1, OTA_VALID, NULL), ERR_NONE); /* in place, as ever */
+}
+
+/* Against the rule as it is written down: counting up from the slot's first number. */
+static void the_next_number_is_the_first_that_fits(void **state)
+{
+    struct rig *r = *state;
+    (void)r;
+    for (unsigned slots = 1; slots <= 16; slots++)
+        for (uint32_t seq = 1; seq < 70; seq++)
+            for (unsigned slot = 0; slot < slots; slot++) {
+                uint8_t bytes[0x2000];
+                struct flash_ram ram;
+                struct otadata o;
+                memset(bytes, 0xff, sizeof bytes);
+                flash_ram_init(&ram, bytes, sizeof bytes);
+                assert_int_equal(otadata_open_at(&o, (struct stretch){&ram.flash, 0, sizeof bytes}, slots, NULL),
+                                 ERR_NONE);
+                assert_int_equal(otadata_write(&o, 0, seq, OTA_VALID, NULL), ERR_NONE);
+                assert_int_equal(otadata_set_boot(&o, slot, OTA_NEW, NULL), ERR_NONE);
+                uint32_t expected = (slot + 1) % slots;
+                while (expected < seq)
+                    expected += slots;
+                bool is_in_place = (seq - 1) % slots == slot;
+                assert_int_equal(o.records[is_in_place ? 0 : 1].seq, is_in_place ? seq : expected);
+            }
+}
+
 static void falling_through_goes_up_when_down_is_nothing(void **state)
 {
     struct rig *r = *state;
@@ -449,6 +491,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RIG(odd_records_have_their_slots),
+        WITH_RIG(sequence_numbers_have_an_end),
+        WITH_RIG(the_next_number_is_the_first_that_fits),
         WITH_RIG(falling_through_goes_up_when_down_is_nothing),
         WITH_RIG(every_flash_error_is_told),
         WITH_RIG(what_was_written_is_read_back),
