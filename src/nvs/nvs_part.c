@@ -297,6 +297,23 @@ static enum err erase_orphans(struct nvs_part *n, struct why *why)
     return ERR_NONE;
 }
 
+static enum err set_page_state(struct nvs_part *n, unsigned page, int state, struct why *why);
+
+/* Only the last page may be written to: what lies on later pages is taken for newer.  Firmware never leaves another one
+ * active; damage may. */
+static enum err close_pages_before_the_last(struct nvs_part *n, struct why *why)
+{
+    enum err err = ERR_NONE;
+    for (unsigned i = 0; i < n->page_count; i++)
+        for (unsigned k = 0; err == ERR_NONE && k < n->page_count; k++) {
+            const struct nvs_page *a = &n->pages[i], *b = &n->pages[k];
+            bool is_used = b->state == NVS_PAGE_ACTIVE || b->state == NVS_PAGE_FULL || b->state == NVS_PAGE_FREEING;
+            if (a->state == NVS_PAGE_ACTIVE && is_used && (b->seq > a->seq || (b->seq == a->seq && k > i)))
+                err = set_page_state(n, i, NVS_PAGE_FULL, why);
+        }
+    return err;
+}
+
 enum err nvs_part_mount(struct nvs_part *n, struct stretch flash, struct why *why)
 {
     enum err err = ERR_NONE;
@@ -313,6 +330,8 @@ enum err nvs_part_mount(struct nvs_part *n, struct stretch flash, struct why *wh
         if (n->pages[i].state == NVS_PAGE_ACTIVE || n->pages[i].state == NVS_PAGE_FULL ||
             n->pages[i].state == NVS_PAGE_FREEING)
             err = repair_page(n, i, why);
+    if (err == ERR_NONE)
+        err = close_pages_before_the_last(n, why);
     if (err == ERR_NONE)
         err = erase_duplicates(n, why);
     if (err == ERR_NONE)

@@ -583,6 +583,24 @@ static void odd_sequence_numbers_are_walked_once(void **state)
     assert_int_equal(got[0], 2);
 }
 
+/* An active page that is not the last is closed: what is written is found again, whatever lies on later pages. */
+static void only_the_last_page_is_written_to(void **state)
+{
+    struct rig *r = *state;
+    uint8_t got;
+    size_t len;
+    memset(r->bytes, 0xff, SIZE);
+    craft_page(r->bytes, 0xfffffffc, 0x500);
+    craft(r->bytes, 0, 0, NVS_U8, 1, 0xff, "space", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft(r->bytes, 1, 1, NVS_U8, 1, 0xff, "key", "\1\xff\xff\xff\xff\xff\xff\xff");
+    craft_page(r->bytes + 4096, 0xfffffffe, 1);
+    mount(r);
+    assert_int_equal(nvs_part_write(&r->nvs, "space", "key", NVS_U8, bytes_of("\2", 1), NULL), ERR_NONE);
+    mount(r);
+    assert_int_equal(nvs_part_read(&r->nvs, "space", "key", NVS_U8, &got, 1, &len, NULL), ERR_NONE);
+    assert_int_equal(got, 2);
+}
+
 static void a_blob_is_rewritten_from_either_start(void **state)
 {
     struct rig *r = *state;
@@ -684,6 +702,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_mount_takes_out_what_is_broken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(moves_go_on_or_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_sequence_numbers_are_walked_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_the_last_page_is_written_to, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_blob_is_rewritten_from_either_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_flash_error_is_survived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_pages_do_not_spread, set_up, tear_down),
