@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define PSS_SALT_LEN  32
-#define RSA_EXPONENT  65537
 #define CURVE_LEN_MAX 48
 
 static const struct kind_row {
