@@ -1,14 +1,19 @@
 /*
  * ESP-IDF's HTTP client as a pull: open sends the request, fetch_headers waits for the answer's head, read takes its
- * body. libcurl pushes; what it pushes beyond a read is kept, and the transfer is paused when too much is kept.
+ * body.  libcurl pushes; what it pushes beyond a read is kept, and the transfer is paused when enough is kept.
  */
 #include "esp/include/esp_http_client.h"
 
 #include "base/buf.h"
+#include "base/text.h"
 #include "esp/esp.h"
+#include "esp/include/esp_log.h"
+#include "esp/include/esp_tls_errors.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
-#include <pthread.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,24 +26,45 @@
 
 #define TIMEOUT_DEFAULT_MS 5000
 #define REDIRECTS_DEFAULT  10
-#define KEPT_MAX           (64 * 1024)
+#define AUTH_DEFAULT       10
+#define CURL_BUFFER        (16 * 1024L)
+#define KEPT_MAX           (16 * 1024) /* of the body, before the transfer is paused */
+#define HEADER_MAX         2048
 #define USER_AGENT         "ESP32 HTTP Client/1.0"
 
+static const char *const tag = "HTTP_CLIENT";
+
 struct header {
-    char *line; /* "Key: value" */
+    char *key, *value;
     struct header *next;
 };
 
 struct esp_http_client {
     CURL *easy;
     CURLM *multi;
-    struct curl_slist *sent_headers;
+    char *url, *username, *password;
+    esp_http_client_method_t method;
+    esp_http_client_auth_type_t auth_type;
     struct header *headers;
-    struct buf kept;
+    struct curl_slist *sent_headers;
+    const char *post;
+    int post_len;
+    int timeout_ms, max_redirects, max_auth, redirects, auths;
+    bool follows;
+    http_event_handle_cb handler;
+    void *user_data;
+    CURLU *resolver;
+    struct curl_slist *connect_to; /* for common_name */
+    /* the request that runs */
+    bool is_open, is_connected, is_sent, is_done, is_paused, has_head, is_chunked, keeps_alive, has_digest_round;
+    int write_len; /* as open() was told */
+    struct buf up; /* to be sent */
+    size_t up_taken;
+    bool is_up_paused, is_up_done;
+    struct buf kept; /* of the body */
     size_t taken;
-    int timeout_ms;
-    int64_t received; /* bytes of body */
-    bool is_open, is_done, is_paused, has_head;
+    int64_t received, length, range_total;
+    char *location, *challenge;
     CURLcode result;
 };
 
@@ -49,11 +75,26 @@ static void start_library(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+static void tell(struct esp_http_client *c, esp_http_client_event_id_t id, void *data, int len, char *key, char *value)
+{
+    esp_http_client_event_t event = {.event_id = id,
+                                     .client = c,
+                                     .data = data,
+                                     .data_len = len,
+                                     .user_data = c->user_data,
+                                     .header_key = key,
+                                     .header_value = value};
+    if (c->handler != NULL)
+        c->handler(&event);
+}
+
+/* --- what libcurl calls ----------------------------------------------------------------------- */
+
 static size_t on_body(char *data, size_t size, size_t count, void *user)
 {
     struct esp_http_client *c = user;
     size_t len = size * count;
-    if (c->kept.len - c->taken > KEPT_MAX) {
+    if (c->kept.len - c->taken >= KEPT_MAX) {
         c->is_paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
@@ -63,80 +104,284 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     return c->kept.is_failed ? 0 : len;
 }
 
-/* An empty line ends the head; the one of a redirect does not count. */
+static size_t on_upload(char *to, size_t size, size_t count, void *user)
+{
+    struct esp_http_client *c = user;
+    size_t left = c->up.len - c->up_taken, n = left < size * count ? left : size * count;
+    c->is_sent = true;
+    if (n == 0 && !c->is_up_done) {
+        c->is_up_paused = true;
+        return CURL_READFUNC_PAUSE;
+    }
+    if (n > 0)
+        memcpy(to, c->up.at + c->up_taken, n);
+    c->up_taken += n;
+    return n;
+}
+
+static void set_text(char **to, const char *value)
+{
+    free(*to);
+    *to = value ? strdup(value) : NULL;
+}
+
+static void take_header(struct esp_http_client *c, char *key, char *value)
+{
+    if (strcasecmp(key, "Content-Length") == 0)
+        c->length = strtoll(value, NULL, 10);
+    else if (strcasecmp(key, "Transfer-Encoding") == 0)
+        c->is_chunked = strstr(value, "chunked") != NULL;
+    else if (strcasecmp(key, "Location") == 0)
+        set_text(&c->location, value);
+    else if (strcasecmp(key, "WWW-Authenticate") == 0)
+        set_text(&c->challenge, value);
+    else if (strcasecmp(key, "Connection") == 0)
+        c->keeps_alive = strcasecmp(value, "close") != 0;
+    else if (strcasecmp(key, "Content-Range") == 0) {
+        const char *total = strchr(value, '/');
+        c->range_total = total != NULL && isdigit((unsigned char)total[1]) ? strtoll(total + 1, NULL, 10) : -1;
+    }
+    tell(c, HTTP_EVENT_ON_HEADER, NULL, 0, key, value);
+}
+
+/* A status line starts a head; an answer of 100 or a challenge that libcurl answers itself is not the last one. */
+static void start_head(struct esp_http_client *c)
+{
+    c->length = c->range_total = -1;
+    c->is_chunked = false;
+    c->keeps_alive = true;
+    set_text(&c->location, NULL);
+    set_text(&c->challenge, NULL);
+}
+
+static void end_head(struct esp_http_client *c)
+{
+    long status = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 401 && c->has_digest_round) {
+        c->has_digest_round = false;
+        return;
+    }
+    c->has_head = status >= 200;
+}
+
 static size_t on_header(char *data, size_t size, size_t count, void *user)
 {
     struct esp_http_client *c = user;
     size_t len = size * count;
-    if (len <= 2) {
-        long status = 0;
-        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-        c->has_head = status >= 200 && (status < 300 || status > 308 || status == 304);
+    char line[HEADER_MAX], *colon;
+    snprintf(line, sizeof line, "%.*s", (int)len, data);
+    line[strcspn(line, "\r\n")] = '\0';
+    if (line[0] == '\0')
+        end_head(c);
+    else if (strncmp(line, "HTTP/", 5) == 0)
+        start_head(c);
+    else if ((colon = strchr(line, ':')) != NULL) {
+        *colon = '\0';
+        take_header(c, line, colon + 1 + strspn(colon + 1, " \t"));
     }
-    (void)data;
     return len;
 }
 
-static struct curl_blob blob_of(const char *pem, size_t len)
+static int on_connected(void *user, char *remote, char *local, int remote_port, int local_port)
 {
-    return (struct curl_blob){(void *)(uintptr_t)pem, len ? len : strlen(pem), CURL_BLOB_COPY};
+    struct esp_http_client *c = user;
+    (void)remote, (void)local, (void)remote_port, (void)local_port;
+    c->is_connected = true;
+    tell(c, HTTP_EVENT_ON_CONNECTED, NULL, 0, NULL, NULL);
+    tell(c, HTTP_EVENT_HEADERS_SENT, NULL, 0, NULL, NULL);
+    return CURL_PREREQFUNC_OK;
+}
+
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+static bool is_pem(const char *bytes, size_t len)
+{
+    return strncmp(bytes, "-----BEGIN", 10) == 0 || (len == 0 && strstr(bytes, "-----BEGIN") != NULL);
+}
+
+/* DER becomes PEM, which libcurl takes from memory. */
+static char *pem_of(const char *bytes, size_t len, size_t *pem_len)
+{
+    if (is_pem(bytes, len)) {
+        *pem_len = strnlen(bytes, len ? len : SIZE_MAX);
+        return strndup(bytes, *pem_len);
+    }
+    const unsigned char *at = (const unsigned char *)bytes;
+    X509 *cert = d2i_X509(NULL, &at, (long)len);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL, *pem = NULL;
+    if (cert != NULL && bio != NULL && PEM_write_bio_X509(bio, cert) == 1) {
+        *pem_len = (size_t)BIO_get_mem_data(bio, &text);
+        pem = strndup(text, *pem_len);
+    }
+    BIO_free(bio);
+    X509_free(cert);
+    return pem;
+}
+
+static void set_blob(struct esp_http_client *c, CURLoption option, const char *bytes, size_t len)
+{
+    size_t pem_len = 0;
+    char *pem = pem_of(bytes, len, &pem_len);
+    struct curl_blob blob = {pem, pem_len, CURL_BLOB_COPY};
+    if (pem != NULL)
+        curl_easy_setopt(c->easy, option, &blob);
+    free(pem);
+}
+
+static void set_versions(struct esp_http_client *c, esp_http_client_proto_ver_t version)
+{
+    long bounds = CURL_SSLVERSION_TLSv1_2;
+    if (version == ESP_HTTP_CLIENT_TLS_VER_TLS_1_2)
+        bounds |= CURL_SSLVERSION_MAX_TLSv1_2;
+    if (version == ESP_HTTP_CLIENT_TLS_VER_TLS_1_3)
+        bounds = CURL_SSLVERSION_TLSv1_3;
+    curl_easy_setopt(c->easy, CURLOPT_SSLVERSION, bounds);
 }
 
 static void set_tls(struct esp_http_client *c, const esp_http_client_config_t *config)
 {
-    if (config->cert_pem != NULL) {
-        struct curl_blob ca = blob_of(config->cert_pem, config->cert_len);
-        curl_easy_setopt(c->easy, CURLOPT_CAINFO_BLOB, &ca);
-    } else if (config->crt_bundle_attach != NULL && esp_context.crt_bundle != NULL)
-        curl_easy_setopt(c->easy, CURLOPT_CAINFO, esp_context.crt_bundle);
+    set_versions(c, config->tls_version);
+    if (config->cert_pem != NULL)
+        set_blob(c, CURLOPT_CAINFO_BLOB, config->cert_pem, config->cert_len);
+    else if (esp_context.start.crt_bundle != NULL)
+        curl_easy_setopt(c->easy, CURLOPT_CAINFO, esp_context.start.crt_bundle);
     if (config->client_cert_pem != NULL && config->client_key_pem != NULL) {
-        struct curl_blob cert = blob_of(config->client_cert_pem, config->client_cert_len),
-                         key = blob_of(config->client_key_pem, config->client_key_len);
-        curl_easy_setopt(c->easy, CURLOPT_SSLCERT_BLOB, &cert);
-        curl_easy_setopt(c->easy, CURLOPT_SSLKEY_BLOB, &key);
+        set_blob(c, CURLOPT_SSLCERT_BLOB, config->client_cert_pem, config->client_cert_len);
+        set_blob(c, CURLOPT_SSLKEY_BLOB, config->client_key_pem, config->client_key_len);
+        if (config->client_key_password != NULL)
+            curl_easy_setopt(c->easy, CURLOPT_KEYPASSWD, config->client_key_password);
     }
     if (config->skip_cert_common_name_check)
         curl_easy_setopt(c->easy, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
+/* --- life ------------------------------------------------------------------------------------- */
+
+static char *url_of_parts(const esp_http_client_config_t *config)
+{
+    struct buf url = {0};
+    bool is_secure = config->transport_type == HTTP_TRANSPORT_OVER_SSL;
+    buf_addf(&url, "%s://%s", is_secure ? "https" : "http", config->host);
+    if (config->port > 0)
+        buf_addf(&url, ":%d", config->port);
+    buf_addf(&url, "%s%s", config->path && config->path[0] == '/' ? "" : "/", config->path ? config->path : "");
+    if (config->query != NULL)
+        buf_addf(&url, "?%s", config->query);
+    return buf_take(&url);
+}
+
+/* A name that the certificate carries in place of the host's: the connection goes to the host, all else to the name. */
+static void set_common_name(struct esp_http_client *c, const char *name)
+{
+    char *host = NULL, *port = NULL;
+    struct buf route = {0};
+    if (curl_url_get(c->resolver, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(c->resolver, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+        buf_addf(&route, "%s:%s:%s:%s", name, port, host, port);
+        c->connect_to = route.is_failed ? NULL : curl_slist_append(NULL, route.at);
+        curl_url_set(c->resolver, CURLUPART_HOST, name, 0);
+        curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO, c->connect_to);
+        esp_http_client_set_header(c, "Host", host);
+    }
+    curl_free(host);
+    curl_free(port);
+    buf_deinit(&route);
+}
+
+static void set_options(struct esp_http_client *c, const esp_http_client_config_t *config)
+{
+    CURL *e = c->easy;
+    curl_easy_setopt(e, CURLOPT_USERAGENT, config->user_agent ? config->user_agent : USER_AGENT);
+    ALLOW_HTTP_ONLY(e);
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, CURL_BUFFER);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, config->keep_alive_enable ? 1L : 0L);
+    if (config->keep_alive_idle > 0)
+        curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)config->keep_alive_idle);
+    if (config->keep_alive_interval > 0)
+        curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, (long)config->keep_alive_interval);
+    if (config->addr_type != HTTP_ADDR_TYPE_UNSPEC)
+        curl_easy_setopt(e, CURLOPT_IPRESOLVE,
+                         (long)(config->addr_type == HTTP_ADDR_TYPE_INET ? CURL_IPRESOLVE_V4 : CURL_IPRESOLVE_V6));
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_NOPROGRESS, 1L);
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
+    curl_easy_setopt(e, CURLOPT_READFUNCTION, on_upload);
+    curl_easy_setopt(e, CURLOPT_READDATA, c);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
+    set_tls(c, config);
+    if (config->common_name != NULL && !config->skip_cert_common_name_check)
+        set_common_name(c, config->common_name);
+}
+
+static void drop(struct esp_http_client *c)
+{
+    curl_easy_cleanup(c->easy);
+    if (c->multi != NULL)
+        curl_multi_cleanup(c->multi);
+    curl_url_cleanup(c->resolver);
+    curl_slist_free_all(c->connect_to);
+    esp_http_client_delete_all_headers(c);
+    buf_deinit(&c->kept);
+    buf_deinit(&c->up);
+    free(c->url);
+    free(c->username);
+    free(c->password);
+    free(c->location);
+    free(c->challenge);
+    free(c);
+}
+
 esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *config)
 {
     pthread_once(&once, start_library);
+    if (config == NULL || (config->url == NULL && (config->host == NULL || config->path == NULL)))
+        return NULL;
     struct esp_http_client *c = calloc(1, sizeof *c);
-    if (c == NULL || config->url == NULL || (c->easy = curl_easy_init()) == NULL ||
-        (c->multi = curl_multi_init()) == NULL) {
-        if (c != NULL)
-            curl_easy_cleanup(c->easy);
-        free(c);
+    if (c == NULL)
+        return NULL;
+    c->easy = curl_easy_init();
+    c->multi = curl_multi_init();
+    c->resolver = curl_url();
+    c->url = config->url ? strdup(config->url) : url_of_parts(config);
+    if (c->easy == NULL || c->multi == NULL || c->resolver == NULL || c->url == NULL ||
+        curl_url_set(c->resolver, CURLUPART_URL, c->url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
+        ESP_LOGE(tag, "Error parse url %s", c->url ? c->url : "");
+        drop(c);
         return NULL;
     }
     c->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
-    curl_easy_setopt(c->easy, CURLOPT_URL, config->url);
-    curl_easy_setopt(c->easy, CURLOPT_USERAGENT, config->user_agent ? config->user_agent : USER_AGENT);
-    ALLOW_HTTP_ONLY(c->easy);
-    curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, config->disable_auto_redirect ? 0L : 1L);
-    curl_easy_setopt(c->easy, CURLOPT_MAXREDIRS,
-                     (long)(config->max_redirection_count ? config->max_redirection_count : REDIRECTS_DEFAULT));
-    curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->timeout_ms);
-    curl_easy_setopt(c->easy, CURLOPT_TCP_KEEPALIVE, config->keep_alive_enable ? 1L : 0L);
-    curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
-    curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
-    if (config->method == HTTP_METHOD_HEAD)
-        curl_easy_setopt(c->easy, CURLOPT_NOBODY, 1L);
-    set_tls(c, config);
+    c->max_redirects = config->max_redirection_count ? config->max_redirection_count : REDIRECTS_DEFAULT;
+    c->max_auth = config->max_authorization_retries == 0    ? AUTH_DEFAULT
+                  : config->max_authorization_retries == -1 ? 0
+                                                            : config->max_authorization_retries;
+    c->follows = !config->disable_auto_redirect;
+    c->handler = config->event_handler;
+    c->user_data = config->user_data;
+    c->method = config->method;
+    c->auth_type = config->auth_type;
+    c->length = c->range_total = -1;
+    set_text(&c->username, config->username);
+    set_text(&c->password, config->password);
+    set_options(c, config);
     return c;
 }
 
 /* --- transfer --------------------------------------------------------------------------------- */
 
-/* Lets libcurl work until something changed or the time is over; false then. */
+/* Lets libcurl work once; false when nothing happened within the time limit. */
 static bool work(struct esp_http_client *c)
 {
     int running = 0, messages = 0, ready = 0;
+    size_t kept = c->kept.len;
+    bool had_head = c->has_head, was_connected = c->is_connected, was_up_paused = c->is_up_paused;
     curl_multi_perform(c->multi, &running);
     CURLMsg *message = curl_multi_info_read(c->multi, &messages);
     if (message != NULL && message->msg == CURLMSG_DONE) {
@@ -144,68 +389,239 @@ static bool work(struct esp_http_client *c)
         c->result = message->data.result;
         return true;
     }
-    if (c->kept.len > c->taken)
+    if (c->kept.len > kept || c->has_head != had_head || c->is_connected != was_connected ||
+        c->is_up_paused != was_up_paused)
         return true;
     curl_multi_poll(c->multi, NULL, 0, c->timeout_ms, &ready);
     return ready > 0;
 }
 
+/* A timer of libcurl's may wake it with nothing to do, so the limit is measured here. */
+static bool work_within_limit(struct esp_http_client *c)
+{
+    struct timespec from, now;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    do {
+        if (work(c))
+            return true;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < c->timeout_ms);
+    return false;
+}
+
+static void set_auth(struct esp_http_client *c)
+{
+    long kind = c->auth_type == HTTP_AUTH_TYPE_DIGEST ? CURLAUTH_DIGEST : CURLAUTH_BASIC;
+    bool has_one = c->auth_type != HTTP_AUTH_TYPE_NONE && c->username != NULL;
+    c->has_digest_round = has_one && kind == CURLAUTH_DIGEST;
+    curl_easy_setopt(c->easy, CURLOPT_USERNAME, has_one ? c->username : NULL);
+    curl_easy_setopt(c->easy, CURLOPT_PASSWORD, has_one ? c->password ? c->password : "" : NULL);
+    curl_easy_setopt(c->easy, CURLOPT_HTTPAUTH, has_one ? kind : (long)CURLAUTH_NONE);
+}
+
+static const char *const method_names[HTTP_METHOD_MAX] = {
+    "GET",     "POST", "PUT",  "PATCH", "DELETE", "HEAD",     "NOTIFY",    "SUBSCRIBE", "UNSUBSCRIBE",
+    "OPTIONS", "COPY", "MOVE", "LOCK",  "UNLOCK", "PROPFIND", "PROPPATCH", "MKCOL",     "REPORT"};
+
+static void set_request(struct esp_http_client *c)
+{
+    bool has_body = c->write_len != 0;
+    curl_easy_setopt(c->easy, CURLOPT_NOBODY, c->method == HTTP_METHOD_HEAD ? 1L : 0L);
+    curl_easy_setopt(c->easy, CURLOPT_UPLOAD, has_body ? 1L : 0L);
+    if (!has_body && c->method != HTTP_METHOD_HEAD)
+        curl_easy_setopt(c->easy, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, c->method == HTTP_METHOD_HEAD ? NULL : method_names[c->method]);
+    curl_easy_setopt(c->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)(has_body ? c->write_len : -1));
+    if (has_body) /* servers are not asked whether they want it */
+        c->sent_headers = curl_slist_append(c->sent_headers, "Expect:");
+    for (struct header *h = c->headers; h != NULL; h = h->next) {
+        struct buf line = {0};
+        buf_addf(&line, "%s: %s", h->key, h->value);
+        if (!line.is_failed)
+            c->sent_headers = curl_slist_append(c->sent_headers, line.at);
+        buf_deinit(&line);
+    }
+    /* A POST without body says so. */
+    if (!has_body && (c->method == HTTP_METHOD_POST || c->method == HTTP_METHOD_PUT || c->method == HTTP_METHOD_PATCH))
+        c->sent_headers = curl_slist_append(c->sent_headers, "Content-Length: 0");
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->sent_headers);
+    curl_easy_setopt(c->easy, CURLOPT_CURLU, c->resolver);
+    curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->timeout_ms);
+    set_auth(c);
+}
+
+static void forget_answer(struct esp_http_client *c)
+{
+    c->is_connected = c->is_sent = c->is_done = c->is_paused = c->has_head = false;
+    c->is_up_paused = c->is_up_done = false;
+    c->received = 0;
+    c->kept.len = c->taken = c->up.len = c->up_taken = 0;
+    c->result = CURLE_OK;
+    start_head(c);
+}
+
 esp_err_t esp_http_client_open(esp_http_client_handle_t c, int write_len)
 {
-    if (c == NULL || write_len > 0)
+    if (c == NULL)
         return ESP_ERR_INVALID_ARG;
-    for (struct header *h = c->headers; h != NULL; h = h->next)
-        c->sent_headers = curl_slist_append(c->sent_headers, h->line);
-    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->sent_headers);
-    c->is_done = c->has_head = c->is_paused = false;
-    c->received = 0;
-    c->kept.len = c->taken = 0;
+    esp_http_client_close(c);
+    forget_answer(c);
+    c->write_len = write_len;
+    set_request(c);
     c->is_open = curl_multi_add_handle(c->multi, c->easy) == CURLM_OK;
-    /* As on the chip, open connects: an unreachable server is seen here. */
-    while (c->is_open && !c->is_done && !c->has_head && work(c))
+    while (c->is_open && !c->is_done && !c->has_head && !(write_len ? c->is_sent : c->is_connected) &&
+           work_within_limit(c))
         ;
-    return c->has_head || (c->is_done && c->result == CURLE_OK) ? ESP_OK : ESP_ERR_HTTP_CONNECT;
+    if (c->is_connected && (!c->is_done || c->has_head))
+        return ESP_OK;
+    ESP_LOGE(tag, "Connection to %s failed: %s", c->url, curl_easy_strerror(c->result));
+    tell(c, HTTP_EVENT_ERROR, NULL, 0, NULL, NULL);
+    return ESP_ERR_HTTP_CONNECT;
+}
+
+esp_err_t esp_http_client_prepare(esp_http_client_handle_t c)
+{
+    return c ? ESP_OK : ESP_ERR_INVALID_ARG;
+}
+
+/* Connecting and sending are one here. */
+esp_err_t esp_http_client_request_send(esp_http_client_handle_t c, int write_len)
+{
+    return esp_http_client_open(c, write_len);
+}
+
+static void resume_upload(struct esp_http_client *c)
+{
+    if (!c->is_up_paused)
+        return;
+    c->is_up_paused = false;
+    curl_easy_pause(c->easy, CURLPAUSE_CONT);
+}
+
+int esp_http_client_write(esp_http_client_handle_t c, const char *buffer, int len)
+{
+    if (c == NULL || !c->is_open || len < 0)
+        return -1;
+    if (c->up_taken == c->up.len)
+        c->up.len = c->up_taken = 0;
+    buf_add(&c->up, buffer, (size_t)len);
+    resume_upload(c);
+    while (!c->is_done && c->up_taken < c->up.len)
+        if (!work_within_limit(c))
+            return -1;
+    return c->up_taken == c->up.len && !c->up.is_failed ? len : -1;
 }
 
 int64_t esp_http_client_fetch_headers(esp_http_client_handle_t c)
 {
-    while (!c->is_done && !c->has_head)
-        if (!work(c))
-            return -ESP_ERR_HTTP_EAGAIN;
-    if (!c->has_head && c->result != CURLE_OK)
+    if (c == NULL || !c->is_open)
         return ESP_FAIL;
-    int64_t length = esp_http_client_get_content_length(c);
-    return length < 0 ? 0 : length;
+    c->is_up_done = true;
+    resume_upload(c);
+    while (!c->is_done && !c->has_head)
+        if (!work_within_limit(c))
+            return -ESP_ERR_HTTP_EAGAIN;
+    if (!c->has_head)
+        return ESP_FAIL;
+    return c->length < 0 ? 0 : c->length;
+}
+
+static void resume_download(struct esp_http_client *c)
+{
+    if (!c->is_paused)
+        return;
+    c->is_paused = false;
+    curl_easy_pause(c->easy, CURLPAUSE_CONT);
+}
+
+static size_t take_kept(struct esp_http_client *c, char *buffer, size_t max)
+{
+    size_t have = c->kept.len - c->taken, n = have < max ? have : max;
+    if (n > 0)
+        memcpy(buffer, c->kept.at + c->taken, n);
+    c->taken += n;
+    if (c->taken == c->kept.len)
+        c->kept.len = c->taken = 0;
+    return n;
+}
+
+static bool ended_well(const struct esp_http_client *c)
+{
+    return c->result == CURLE_OK || c->result == CURLE_PARTIAL_FILE;
 }
 
 int esp_http_client_read(esp_http_client_handle_t c, char *buffer, int len)
 {
-    size_t max = (size_t)len;
-    while (c->kept.len == c->taken && !c->is_done) {
-        c->kept.len = c->taken = 0;
-        if (c->is_paused) {
-            c->is_paused = false;
-            curl_easy_pause(c->easy, CURLPAUSE_CONT);
+    size_t done = 0;
+    bool is_late = false;
+    if (c == NULL || buffer == NULL || len < 0)
+        return -1;
+    while (!is_late) {
+        done += take_kept(c, buffer + done, (size_t)len - done);
+        if (done == (size_t)len || !c->is_open || (c->is_done && c->kept.len == 0))
+            break;
+        if (!c->is_done) {
+            resume_download(c);
+            is_late = c->kept.len == 0 && !work_within_limit(c) && c->kept.len == 0;
         }
-        if (!work(c) && c->kept.len == 0)
-            return -ESP_ERR_HTTP_EAGAIN;
     }
-    size_t have = c->kept.len - c->taken, n = have < max ? have : max;
-    if (n == 0)
-        return c->result == CURLE_OK || c->result == CURLE_PARTIAL_FILE ? 0 : ESP_FAIL;
-    memcpy(buffer, c->kept.at + c->taken, n);
-    c->taken += n;
-    return (int)n;
+    if (done > 0) {
+        tell(c, HTTP_EVENT_ON_DATA, buffer, (int)done, NULL, NULL);
+        return (int)done;
+    }
+    return is_late ? -ESP_ERR_HTTP_EAGAIN : ended_well(c) || len == 0 ? 0 : ESP_FAIL;
+}
+
+int esp_http_client_read_response(esp_http_client_handle_t c, char *buffer, int len)
+{
+    int done = 0;
+    while (done < len) {
+        int n = esp_http_client_read(c, buffer + done, len - done);
+        if (n <= 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+esp_err_t esp_http_client_flush_response(esp_http_client_handle_t c, int *len)
+{
+    char chunk[512];
+    int total = 0, n;
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    while ((n = esp_http_client_read(c, chunk, sizeof chunk)) > 0)
+        total += n;
+    if (len != NULL)
+        *len = total;
+    return n < 0 ? ESP_FAIL : ESP_OK;
+}
+
+void esp_http_client_clear_response_buffer(esp_http_client_handle_t c)
+{
+    if (c != NULL)
+        c->kept.len = c->taken = 0;
 }
 
 esp_err_t esp_http_client_close(esp_http_client_handle_t c)
 {
-    if (c->is_open)
+    if (c == NULL)
+        return ESP_FAIL;
+    if (c->is_open) {
         curl_multi_remove_handle(c->multi, c->easy);
-    c->is_open = false;
+        c->is_open = false;
+        if (c->is_connected)
+            tell(c, HTTP_EVENT_DISCONNECTED, NULL, 0, NULL, NULL);
+    }
     curl_slist_free_all(c->sent_headers);
     c->sent_headers = NULL;
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
     return ESP_OK;
+}
+
+esp_err_t esp_http_client_cancel_request(esp_http_client_handle_t c)
+{
+    return esp_http_client_close(c);
 }
 
 esp_err_t esp_http_client_cleanup(esp_http_client_handle_t c)
@@ -213,50 +629,294 @@ esp_err_t esp_http_client_cleanup(esp_http_client_handle_t c)
     if (c == NULL)
         return ESP_FAIL;
     esp_http_client_close(c);
-    curl_easy_cleanup(c->easy);
-    curl_multi_cleanup(c->multi);
-    while (c->headers != NULL) {
-        struct header *h = c->headers;
-        c->headers = h->next;
-        free(h->line);
-        free(h);
-    }
-    buf_deinit(&c->kept);
-    free(c);
+    drop(c);
     return ESP_OK;
 }
 
-/* --- headers and facts ------------------------------------------------------------------------ */
+/* --- the whole request ------------------------------------------------------------------------ */
+
+static bool is_redirect(int status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+static esp_err_t do_once(struct esp_http_client *c)
+{
+    char chunk[DEFAULT_HTTP_BUF_SIZE];
+    int n = 0;
+    esp_err_t err = esp_http_client_open(c, c->post ? c->post_len : 0);
+    if (err != ESP_OK)
+        return err;
+    if (c->post != NULL && c->post_len > 0 && esp_http_client_write(c, c->post, c->post_len) != c->post_len)
+        return ESP_ERR_HTTP_WRITE_DATA;
+    int64_t head = esp_http_client_fetch_headers(c);
+    if (head < 0)
+        return head == -ESP_ERR_HTTP_EAGAIN ? ESP_ERR_HTTP_EAGAIN : ESP_ERR_HTTP_FETCH_HEADER;
+    int status = esp_http_client_get_status_code(c);
+    bool is_ours = (c->follows && is_redirect(status)) || (status == 401 && c->username != NULL);
+    http_event_handle_cb handler = c->handler;
+    if (is_ours)
+        c->handler = NULL; /* the body of an answer that leads on is nobody's */
+    while ((n = esp_http_client_read(c, chunk, sizeof chunk)) > 0)
+        ;
+    c->handler = handler;
+    if (n == -ESP_ERR_HTTP_EAGAIN)
+        return ESP_ERR_HTTP_EAGAIN;
+    return n < 0 ? ESP_FAIL : esp_http_client_is_complete_data_received(c) ? ESP_OK : ESP_ERR_HTTP_INCOMPLETE_DATA;
+}
+
+/* Whether the answer asks for another request; `*err` says when that cannot be. */
+static bool leads_on(struct esp_http_client *c, esp_err_t *err)
+{
+    int status = esp_http_client_get_status_code(c);
+    if (is_redirect(status) && c->follows && c->location != NULL) {
+        *err = c->redirects >= c->max_redirects ? ESP_ERR_HTTP_MAX_REDIRECT : esp_http_client_set_redirection(c);
+        if (*err == ESP_OK && status == 303 && c->method != HTTP_METHOD_HEAD) {
+            c->method = HTTP_METHOD_GET;
+            c->post = NULL;
+        }
+        return *err == ESP_OK;
+    }
+    if (status == 401 && c->username != NULL && c->auths < c->max_auth && c->challenge != NULL) {
+        esp_http_client_add_auth(c);
+        return true;
+    }
+    return false;
+}
+
+esp_err_t esp_http_client_perform(esp_http_client_handle_t c)
+{
+    esp_err_t err;
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    c->redirects = c->auths = 0;
+    do
+        err = do_once(c);
+    while (err == ESP_OK && leads_on(c, &err));
+    if (err == ESP_OK)
+        tell(c, HTTP_EVENT_ON_FINISH, NULL, 0, NULL, NULL);
+    else
+        tell(c, HTTP_EVENT_ERROR, NULL, 0, NULL, NULL);
+    esp_http_client_close(c);
+    return err;
+}
+
+/* --- redirection and authentication ----------------------------------------------------------- */
+
+esp_err_t esp_http_client_set_redirection(esp_http_client_handle_t c)
+{
+    char *scheme = NULL, *url = NULL;
+    if (c == NULL || c->location == NULL)
+        return ESP_ERR_INVALID_ARG;
+    bool was_secure = esp_http_client_get_transport_type(c) == HTTP_TRANSPORT_OVER_SSL;
+    CURLU *next = curl_url_dup(c->resolver);
+    CURLUcode code = curl_url_set(next, CURLUPART_URL, c->location, CURLU_NON_SUPPORT_SCHEME);
+    if (code == CURLUE_OK)
+        code = curl_url_get(next, CURLUPART_SCHEME, &scheme, 0);
+    bool is_secure = code == CURLUE_OK && strcasecmp(scheme, "https") == 0;
+    curl_free(scheme);
+    if (code != CURLUE_OK || (was_secure && !is_secure)) {
+        curl_url_cleanup(next);
+        ESP_LOGE(tag, "Redirection to %s is not followed", c->location);
+        return code != CURLUE_OK ? ESP_ERR_INVALID_ARG : ESP_ERR_HTTP_REDIRECT_DOWNGRADE;
+    }
+    curl_easy_setopt(c->easy, CURLOPT_CURLU, NULL);
+    curl_url_cleanup(c->resolver);
+    c->resolver = next;
+    if (curl_url_get(next, CURLUPART_URL, &url, 0) == CURLUE_OK)
+        set_text(&c->url, url);
+    curl_free(url);
+    c->redirects++;
+    tell(c, HTTP_EVENT_REDIRECT, NULL, 0, NULL, NULL);
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_reset_redirect_counter(esp_http_client_handle_t c)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    c->redirects = 0;
+    return ESP_OK;
+}
+
+void esp_http_client_add_auth(esp_http_client_handle_t c)
+{
+    if (c == NULL || c->challenge == NULL)
+        return;
+    c->auths++;
+    c->auth_type = strncasecmp(c->challenge, "Digest", 6) == 0 ? HTTP_AUTH_TYPE_DIGEST : HTTP_AUTH_TYPE_BASIC;
+}
+
+bool esp_http_client_set_auth_data(esp_http_client_handle_t c, const char *auth_data, int len)
+{
+    if (c == NULL || auth_data == NULL || len <= 0)
+        return false;
+    free(c->challenge);
+    c->challenge = strndup(auth_data, (size_t)len);
+    return c->challenge != NULL;
+}
+
+/* --- what the request is ---------------------------------------------------------------------- */
+
+esp_err_t esp_http_client_set_url(esp_http_client_handle_t c, const char *url)
+{
+    char *whole = NULL;
+    if (c == NULL || url == NULL)
+        return ESP_ERR_INVALID_ARG;
+    if (curl_url_set(c->resolver, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+        return ESP_ERR_INVALID_ARG;
+    if (curl_url_get(c->resolver, CURLUPART_URL, &whole, 0) == CURLUE_OK)
+        set_text(&c->url, whole);
+    curl_free(whole);
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_get_url(esp_http_client_handle_t c, char *url, const int len)
+{
+    if (c == NULL || url == NULL || len <= 0)
+        return ESP_ERR_INVALID_ARG;
+    snprintf(url, (size_t)len, "%s", c->url);
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_set_method(esp_http_client_handle_t c, esp_http_client_method_t method)
+{
+    if (c == NULL || (unsigned)method >= HTTP_METHOD_MAX)
+        return ESP_ERR_INVALID_ARG;
+    c->method = method;
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_set_timeout_ms(esp_http_client_handle_t c, int timeout_ms)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    c->timeout_ms = timeout_ms;
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_set_post_field(esp_http_client_handle_t c, const char *data, int len)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    c->post = data;
+    c->post_len = data ? len : 0;
+    char *type = NULL;
+    esp_http_client_get_header(c, "Content-Type", &type);
+    if (data != NULL && type == NULL)
+        return esp_http_client_set_header(c, "Content-Type", "application/x-www-form-urlencoded");
+    return ESP_OK;
+}
+
+int esp_http_client_get_post_field(esp_http_client_handle_t c, char **data)
+{
+    if (c == NULL || c->post == NULL)
+        return 0;
+    *data = (char *)(uintptr_t)c->post;
+    return c->post_len;
+}
+
+static struct header **find_header(struct esp_http_client *c, const char *key)
+{
+    struct header **at = &c->headers;
+    while (*at != NULL && strcasecmp((*at)->key, key) != 0)
+        at = &(*at)->next;
+    return at;
+}
 
 esp_err_t esp_http_client_delete_header(esp_http_client_handle_t c, const char *key)
 {
-    size_t len = strlen(key);
-    for (struct header **at = &c->headers; *at != NULL; at = &(*at)->next)
-        if (strncasecmp((*at)->line, key, len) == 0 && (*at)->line[len] == ':') {
-            struct header *h = *at;
-            *at = h->next;
-            free(h->line);
-            free(h);
-            break;
-        }
+    struct header **at = find_header(c, key), *h = *at;
+    if (h != NULL) {
+        *at = h->next;
+        free(h->key);
+        free(h->value);
+        free(h);
+    }
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_delete_all_headers(esp_http_client_handle_t c)
+{
+    while (c->headers != NULL)
+        esp_http_client_delete_header(c, c->headers->key);
     return ESP_OK;
 }
 
 esp_err_t esp_http_client_set_header(esp_http_client_handle_t c, const char *key, const char *value)
 {
-    struct header *h = malloc(sizeof *h);
-    struct buf line = {0};
+    if (c == NULL || key == NULL)
+        return ESP_ERR_INVALID_ARG;
     esp_http_client_delete_header(c, key);
-    buf_addf(&line, "%s: %s", key, value);
-    if (h == NULL || line.is_failed) {
+    if (value == NULL)
+        return ESP_OK;
+    struct header *h = calloc(1, sizeof *h);
+    if (h != NULL) {
+        h->key = strdup(key);
+        h->value = strdup(value);
+    }
+    if (h == NULL || h->key == NULL || h->value == NULL) {
+        if (h != NULL) {
+            free(h->key);
+            free(h->value);
+        }
         free(h);
-        buf_deinit(&line);
         return ESP_ERR_NO_MEM;
     }
-    *h = (struct header){buf_take(&line), c->headers};
-    c->headers = h;
+    *find_header(c, key) = h;
     return ESP_OK;
 }
+
+esp_err_t esp_http_client_get_header(esp_http_client_handle_t c, const char *key, char **value)
+{
+    if (c == NULL || key == NULL || value == NULL)
+        return ESP_ERR_INVALID_ARG;
+    struct header *h = *find_header(c, key);
+    *value = h ? h->value : NULL;
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_set_username(esp_http_client_handle_t c, const char *username)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    set_text(&c->username, username);
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_set_password(esp_http_client_handle_t c, const char *password)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    set_text(&c->password, password);
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_set_authtype(esp_http_client_handle_t c, esp_http_client_auth_type_t auth_type)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    c->auth_type = auth_type;
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_get_user_data(esp_http_client_handle_t c, void **data)
+{
+    if (c == NULL || data == NULL)
+        return ESP_ERR_INVALID_ARG;
+    *data = c->user_data;
+    return ESP_OK;
+}
+
+esp_err_t esp_http_client_set_user_data(esp_http_client_handle_t c, void *data)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    c->user_data = data;
+    return ESP_OK;
+}
+
+/* --- what the answer is ----------------------------------------------------------------------- */
 
 int esp_http_client_get_status_code(esp_http_client_handle_t c)
 {
@@ -267,15 +927,51 @@ int esp_http_client_get_status_code(esp_http_client_handle_t c)
 
 int64_t esp_http_client_get_content_length(esp_http_client_handle_t c)
 {
-    curl_off_t length = -1;
-    curl_easy_getinfo(c->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    return length;
+    return c->is_chunked ? -1 : c->length;
+}
+
+int64_t esp_http_client_get_content_range(esp_http_client_handle_t c)
+{
+    return c->range_total;
+}
+
+bool esp_http_client_is_chunked_response(esp_http_client_handle_t c)
+{
+    return c->is_chunked || c->length < 0;
+}
+
+/* libcurl takes chunks apart by itself. */
+esp_err_t esp_http_client_get_chunk_length(esp_http_client_handle_t c, int *len)
+{
+    if (c == NULL || len == NULL)
+        return ESP_FAIL;
+    *len = (int)(c->kept.len - c->taken);
+    return c->is_chunked ? ESP_OK : ESP_FAIL;
 }
 
 bool esp_http_client_is_complete_data_received(esp_http_client_handle_t c)
 {
-    int64_t length = esp_http_client_get_content_length(c);
-    return c->is_done && c->result == CURLE_OK && (length < 0 || c->received == length);
+    if (c->method == HTTP_METHOD_HEAD)
+        return c->has_head;
+    /* All bytes that were announced may be here before libcurl has noticed that it is done. */
+    if (c->length >= 0 && !c->is_chunked)
+        return c->has_head && c->received == c->length;
+    return c->is_done && c->result == CURLE_OK;
+}
+
+bool esp_http_client_is_persistent_connection(esp_http_client_handle_t c)
+{
+    return c->keeps_alive;
+}
+
+esp_http_client_transport_t esp_http_client_get_transport_type(esp_http_client_handle_t c)
+{
+    char *scheme = NULL;
+    esp_http_client_transport_t type = HTTP_TRANSPORT_UNKNOWN;
+    if (c != NULL && curl_url_get(c->resolver, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+        type = strcasecmp(scheme, "https") == 0 ? HTTP_TRANSPORT_OVER_SSL : HTTP_TRANSPORT_OVER_TCP;
+    curl_free(scheme);
+    return type;
 }
 
 int esp_http_client_get_errno(esp_http_client_handle_t c)
@@ -283,4 +979,23 @@ int esp_http_client_get_errno(esp_http_client_handle_t c)
     long number = 0;
     curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &number);
     return (int)number;
+}
+
+esp_err_t esp_http_client_get_and_clear_last_tls_error(esp_http_client_handle_t c, int *esp_tls_error_code,
+                                                       int *esp_tls_flags)
+{
+    long verified = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
+    esp_err_t err = c->result == CURLE_COULDNT_RESOLVE_HOST       ? ESP_ERR_ESP_TLS_CANNOT_RESOLVE_HOSTNAME
+                    : c->result == CURLE_COULDNT_CONNECT          ? ESP_ERR_ESP_TLS_FAILED_CONNECT_TO_HOST
+                    : c->result == CURLE_OPERATION_TIMEDOUT       ? ESP_ERR_ESP_TLS_CONNECTION_TIMEOUT
+                    : c->result == CURLE_PEER_FAILED_VERIFICATION ? ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED
+                    : c->result == CURLE_SSL_CONNECT_ERROR        ? ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED
+                                                                  : ESP_OK;
+    if (esp_tls_error_code != NULL)
+        *esp_tls_error_code = err ? (int)c->result : 0;
+    if (esp_tls_flags != NULL)
+        *esp_tls_flags = (int)verified;
+    c->result = CURLE_OK;
+    return err;
 }

@@ -1,6 +1,7 @@
 /* ESP-IDF's timers: one task runs their callbacks, earliest first. */
 #include "esp/include/esp_timer.h"
 
+#include "esp/include/freertos/task.h"
 #include "esp/rtos.h"
 
 #include <pthread.h>
@@ -37,7 +38,7 @@ static struct esp_timer *earliest(void)
     return first;
 }
 
-static void *run_timers(void *arg)
+static void run_timers(void *arg)
 {
     (void)arg;
     pthread_mutex_lock(&clockwork.lock);
@@ -58,16 +59,13 @@ static void *run_timers(void *arg)
         args.callback(args.arg);
         pthread_mutex_lock(&clockwork.lock);
     }
-    return NULL;
 }
 
 static void start_clockwork(void)
 {
-    pthread_t thread;
     rtos_condition_init(&clockwork.changed);
     clockwork.start_us = monotonic_us();
-    if (pthread_create(&thread, NULL, run_timers, NULL) == 0)
-        pthread_detach(thread);
+    xTaskCreate(run_timers, "esp_timer", 0, NULL, 0, NULL);
 }
 
 int64_t esp_timer_get_time(void)
@@ -116,6 +114,70 @@ esp_err_t esp_timer_start_once(esp_timer_handle_t timer, uint64_t timeout_us)
 esp_err_t esp_timer_start_periodic(esp_timer_handle_t timer, uint64_t period_us)
 {
     return start_timer(timer, period_us, period_us);
+}
+
+esp_err_t esp_timer_restart(esp_timer_handle_t t, uint64_t timeout_us)
+{
+    if (t == NULL)
+        return ESP_ERR_INVALID_ARG;
+    pthread_mutex_lock(&clockwork.lock);
+    esp_err_t err = t->at_us ? ESP_OK : ESP_ERR_INVALID_STATE;
+    if (err == ESP_OK) {
+        t->at_us = monotonic_us() + (int64_t)timeout_us;
+        t->period_us = t->period_us ? (int64_t)timeout_us : 0;
+        pthread_cond_signal(&clockwork.changed);
+    }
+    pthread_mutex_unlock(&clockwork.lock);
+    return err;
+}
+
+bool esp_timer_is_active(esp_timer_handle_t t)
+{
+    pthread_mutex_lock(&clockwork.lock);
+    bool is_active = t != NULL && t->at_us != 0;
+    pthread_mutex_unlock(&clockwork.lock);
+    return is_active;
+}
+
+esp_err_t esp_timer_get_period(esp_timer_handle_t t, uint64_t *period)
+{
+    if (t == NULL || period == NULL)
+        return ESP_ERR_INVALID_ARG;
+    pthread_mutex_lock(&clockwork.lock);
+    *period = (uint64_t)t->period_us;
+    pthread_mutex_unlock(&clockwork.lock);
+    return ESP_OK;
+}
+
+esp_err_t esp_timer_get_expiry_time(esp_timer_handle_t t, uint64_t *expiry)
+{
+    if (t == NULL || expiry == NULL)
+        return ESP_ERR_INVALID_ARG;
+    pthread_mutex_lock(&clockwork.lock);
+    esp_err_t err = t->period_us ? ESP_ERR_NOT_SUPPORTED : ESP_OK;
+    *expiry = t->at_us ? (uint64_t)(t->at_us - clockwork.start_us) : 0;
+    pthread_mutex_unlock(&clockwork.lock);
+    return err;
+}
+
+int64_t esp_timer_get_next_alarm(void)
+{
+    pthread_mutex_lock(&clockwork.lock);
+    struct esp_timer *t = earliest();
+    int64_t at = t ? t->at_us - clockwork.start_us : INT64_MAX;
+    pthread_mutex_unlock(&clockwork.lock);
+    return at;
+}
+
+esp_err_t esp_timer_init(void)
+{
+    pthread_once(&clockwork.once, start_clockwork);
+    return ESP_ERR_INVALID_STATE; /* as on the chip, where it was started before app_main() */
+}
+
+esp_err_t esp_timer_deinit(void)
+{
+    return ESP_ERR_INVALID_STATE;
 }
 
 esp_err_t esp_timer_stop(esp_timer_handle_t t)

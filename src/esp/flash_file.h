@@ -9,13 +9,30 @@
 
 #include "flash/flash.h"
 
+#include <stdatomic.h>
+
+/* One page of memory that vesp and a running application share: vesp says when power goes, the application counts. */
+struct flash_control {
+    atomic_long cut_after; /* programs and erases until power goes, which kills the process in the middle of the last
+                            * one; 0 or less: power stays */
+    atomic_ulong programs, erases;
+    atomic_uint seed; /* of what a cut operation leaves */
+};
+
 struct flash_file {
     struct flash flash;
     int fd;
     bool is_slow;
+    struct flash_control *control; /* NULL: nobody watches */
 };
 
 /* Takes an open descriptor; the file's size is the flash's, a multiple of the sector. */
-enum err flash_file_init(struct flash_file *f, int fd, bool is_slow, struct why *why);
+enum err flash_file_init(struct flash_file *f, int fd, struct why *why);
+
+/* A control page in anonymous memory: its descriptor, or -1. */
+int flash_control_make(void);
+
+/* Maps it; NULL when that fails. */
+struct flash_control *flash_control_map(int fd);
 
 #endif

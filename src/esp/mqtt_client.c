@@ -128,8 +128,8 @@ static bool trust_server(SSL_CTX *tls, const struct verification_t *v, const cha
         is_ip ? X509_VERIFY_PARAM_set1_ip_asc(param, host) : X509_VERIFY_PARAM_set1_host(param, host, 0);
     if (v->certificate != NULL)
         return trust_pem(tls, v->certificate);
-    if (esp_context.crt_bundle != NULL)
-        return SSL_CTX_load_verify_locations(tls, esp_context.crt_bundle, NULL) == 1;
+    if (esp_context.start.crt_bundle != NULL)
+        return SSL_CTX_load_verify_locations(tls, esp_context.start.crt_bundle, NULL) == 1;
     return SSL_CTX_set_default_verify_paths(tls) == 1;
 }
 

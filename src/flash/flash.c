@@ -34,6 +34,49 @@ enum err stretch_erase(struct stretch s, uint32_t at, uint32_t len, struct why *
     return err;
 }
 
+#define ERASE_TRIES 2
+
+static enum err check_blank(struct stretch s, uint32_t at, struct why *why)
+{
+    uint8_t chunk[512];
+    for (uint32_t done = 0; done < FLASH_SECTOR_BYTES; done += sizeof chunk) {
+        enum err err = stretch_read(s, at + done, chunk, sizeof chunk, why);
+        for (unsigned i = 0; err == ERR_NONE && i < sizeof chunk; i++)
+            if (chunk[i] != 0xff)
+                err = why_set(why, ERR_FLASH, "the sector at 0x%" PRIx32 " is not blank after its erase", s.at + at);
+        if (err != ERR_NONE)
+            return err;
+    }
+    return ERR_NONE;
+}
+
+enum err stretch_erase_sure(struct stretch s, uint32_t at, uint32_t len, struct why *why)
+{
+    enum err err = ERR_NONE;
+    for (uint32_t done = 0; err == ERR_NONE && done < len; done += FLASH_SECTOR_BYTES) {
+        err = ERR_FLASH;
+        for (int i = 0; err != ERR_NONE && i < ERASE_TRIES; i++) {
+            err = stretch_erase(s, at + done, FLASH_SECTOR_BYTES, why);
+            if (err == ERR_NONE)
+                err = check_blank(s, at + done, why);
+        }
+    }
+    return err;
+}
+
+enum err stretch_program_sure(struct stretch s, uint32_t at, struct bytes from, struct why *why)
+{
+    uint8_t chunk[512];
+    enum err err = stretch_program(s, at, from, why);
+    for (size_t done = 0; err == ERR_NONE && done < from.len; done += sizeof chunk) {
+        size_t n = from.len - done < sizeof chunk ? from.len - done : sizeof chunk;
+        err = stretch_read(s, at + (uint32_t)done, chunk, n, why);
+        if (err == ERR_NONE && memcmp(chunk, from.at + done, n) != 0)
+            err = why_set(why, ERR_FLASH, "what was written at 0x%" PRIx32 " reads back differently", s.at + at);
+    }
+    return err;
+}
+
 static enum err ram_check(struct flash *f, uint32_t at, size_t len, struct why *why)
 {
     if (at > f->size_bytes || len > f->size_bytes - at)

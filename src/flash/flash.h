@@ -40,6 +40,13 @@ enum err stretch_program(struct stretch s, uint32_t at, struct bytes from, struc
 /* `at` and `len` are multiples of the sector. */
 enum err stretch_erase(struct stretch s, uint32_t at, uint32_t len, struct why *why);
 
+/* The same with a look at the result: a sector that is not blank afterwards is erased a second time.  ERR_FLASH when it
+ * still is not. */
+enum err stretch_erase_sure(struct stretch s, uint32_t at, uint32_t len, struct why *why);
+
+/* Programs and reads back; ERR_FLASH when something else is there.  Bits that were 0 before must be 0 in `from`. */
+enum err stretch_program_sure(struct stretch s, uint32_t at, struct bytes from, struct why *why);
+
 /* Flash in the caller's memory, which starts out as it is (usually filled with 0xff). */
 struct flash_ram {
     struct flash flash;

@@ -14,7 +14,7 @@ struct sector {
     uint8_t shaky[SECTOR];       /* bits that read differently each time */
     uint8_t stuck[SECTOR];       /* bits that cannot be changed */
     uint8_t touched[SECTOR / 8]; /* a bit for each byte that was programmed since the last erase */
-    bool has_faults;             /* shaky or stuck holds something */
+    bool has_faults;             /* shaky or stuck holds something, or a bit fell by itself */
 };
 
 struct range {
@@ -35,6 +35,8 @@ struct nor {
     unsigned range_count;
     struct nor_counts counts;
     char violation[128];
+    void (*on_step)(void *context, uint32_t at, bool is_erase);
+    void *context;
 };
 
 /* xorshift64*: the same numbers for the same seed, on every machine. */
@@ -113,7 +115,8 @@ static void check_program(struct nor *n, const struct sector *s, uint32_t at, st
     check_forbidden(n, at, (uint32_t)from.len);
     for (uint32_t i = 0; i < from.len; i++) {
         uint32_t k = (at + i) % SECTOR;
-        if ((s->bytes[k] & from.at[i]) != from.at[i])
+        /* Where the flash itself changed bits, that is not the firmware's doing. */
+        if ((s->bytes[k] & from.at[i]) != from.at[i] && !s->has_faults)
             violate(n, "a bit programmed from 0 to 1", at + i);
         for (unsigned r = 0; r < n->range_count; r++)
             if (!n->ranges[r].is_forbidden && overlaps(&n->ranges[r], at + i, 1) &&
@@ -148,15 +151,30 @@ static void do_bits(struct nor *n, struct sector *s, uint32_t k, const uint8_t *
     put(s, k, (uint8_t)((to & mask) | (s->bytes[k] & ~mask)));
 }
 
+static void touch(struct sector *s, uint32_t from, uint32_t len)
+{
+    for (uint32_t i = from; i < from + len; i++)
+        s->touched[i / 8] |= (uint8_t)(1 << i % 8);
+}
+
+/* What an erase mends; stuck bits stay. */
+static void forget_faults(struct sector *s)
+{
+    memset(s->shaky, 0, SECTOR);
+    s->has_faults = false;
+    for (uint32_t i = 0; i < SECTOR; i++)
+        s->has_faults = s->has_faults || s->stuck[i] != 0;
+}
+
 static void do_all(struct sector *s, uint32_t from, struct bytes data, uint32_t len)
 {
-    for (uint32_t i = 0; i < len; i++) {
+    for (uint32_t i = 0; i < len; i++)
         put(s, from + i, wanted(s, from + i, data.at ? data.at + i : NULL));
-        if (data.at != NULL)
-            s->touched[(from + i) / 8] |= (uint8_t)(1 << (from + i) % 8);
-    }
+    if (data.at != NULL)
+        touch(s, from, len);
     if (data.at == NULL) { /* an erase ends what was unstable */
-        memset(s->shaky, 0, SECTOR);
+        if (s->has_faults)
+            forget_faults(s);
         memset(s->touched, 0, sizeof s->touched);
     }
 }
@@ -168,6 +186,7 @@ static void disturb(struct nor *n, uint32_t at)
     uint32_t hit = page + throw_dice(n) % NOR_PAGE_BYTES;
     struct sector *s = own(n, hit / SECTOR);
     put(s, hit % SECTOR, (uint8_t)(s->bytes[hit % SECTOR] & ~(1 << throw_dice(n) % 8)));
+    s->has_faults = true;
 }
 
 static void make_shaky(struct nor *n, struct sector *s, uint32_t from, struct bytes data, uint32_t len)
@@ -187,6 +206,8 @@ static enum err do_fault(struct nor *n, uint32_t at, struct bytes data, uint32_t
     struct sector *s = own(n, at / SECTOR);
     uint32_t from = at % SECTOR, prefix = throw_dice(n) % (len + 1);
     n->was_hit = true;
+    if (data.at != NULL && n->plan.fault != NOR_CUT_BEFORE && n->plan.fault != NOR_SILENT)
+        touch(s, from, len); /* how much of it came through is nothing that firmware may count on */
     switch (n->plan.fault) {
     case NOR_CUT_BEFORE:
     case NOR_SILENT:
@@ -230,6 +251,8 @@ static enum err do_fault(struct nor *n, uint32_t at, struct bytes data, uint32_t
 static enum err do_step(struct nor *n, uint32_t at, struct bytes data, uint32_t len, struct why *why)
 {
     n->counts.steps++;
+    if (n->on_step != NULL)
+        n->on_step(n->context, at, data.at == NULL);
     if (n->steps_left >= 0 && n->steps_left-- == 0)
         return do_fault(n, at, data, len, why);
     do_all(own(n, at / SECTOR), at % SECTOR, data, len);
@@ -402,6 +425,17 @@ void nor_forbid(struct nor *n, uint32_t at, uint32_t len)
 void nor_write_once(struct nor *n, uint32_t at, uint32_t len)
 {
     add_range(n, (struct range){at, len, false});
+}
+
+void nor_clear_rules(struct nor *n)
+{
+    n->range_count = 0;
+}
+
+void nor_watch(struct nor *n, void (*on_step)(void *context, uint32_t at, bool is_erase), void *context)
+{
+    n->on_step = on_step;
+    n->context = context;
 }
 
 const char *nor_violation(const struct nor *n)

@@ -78,6 +78,12 @@ bool nor_was_hit(const struct nor *n);
 void nor_forbid(struct nor *n, uint32_t at, uint32_t len);
 void nor_write_once(struct nor *n, uint32_t at, uint32_t len);
 
+/* Forgets both kinds of rules; what was broken stays known. */
+void nor_clear_rules(struct nor *n);
+
+/* Calls back at every step, before it is done: the address, and whether it is an erase. */
+void nor_watch(struct nor *n, void (*on_step)(void *context, uint32_t at, bool is_erase), void *context);
+
 /* The first rule that was broken, NULL when none was. */
 const char *nor_violation(const struct nor *n);
 

@@ -27,4 +27,18 @@ void nvs_keys_from_hmac(uint8_t keys[static NVS_KEYS_LEN], const uint8_t hmac_ke
 enum err nvs_crypt(uint8_t *bytes, size_t size, const uint8_t keys[static NVS_KEYS_LEN], enum cipher_way way,
                    struct why *why);
 
+/* A flash that encrypts an NVS partition's entries on their way in and decrypts them on their way out: mounted on its
+ * stretch, nvs_part reads and writes an encrypted partition.  Blank entries stay blank. */
+struct nvs_cipher {
+    struct flash flash;
+    struct stretch under;
+    struct xts xts;
+};
+
+/* ERR_KEY when both keys are equal. */
+enum err nvs_cipher_init(struct nvs_cipher *c, struct stretch partition, const uint8_t keys[static NVS_KEYS_LEN],
+                         struct why *why);
+struct stretch nvs_cipher_stretch(struct nvs_cipher *c);
+void nvs_cipher_deinit(struct nvs_cipher *c);
+
 #endif

@@ -36,21 +36,20 @@ static unsigned span_of(unsigned type, size_t len)
     return nvs_has_data(type) ? 1 + (unsigned)((len + ENTRY - 1) / ENTRY) : 1;
 }
 
-static enum err read_bitmap(struct nvs_part *n, unsigned page, uint8_t map[static 32], struct why *why)
+static enum err read_bitmap(struct nvs_part *n, unsigned page, struct why *why)
 {
-    return stretch_read(n->flash, page * PAGE + NVS_BITMAP_AT, map, 32, why);
+    return stretch_read(n->flash, page * PAGE + NVS_BITMAP_AT, n->pages[page].map, 32, why);
 }
 
-/* Marks `count` entries; programming only clears bits, so whole bitmap bytes with ones elsewhere are written. */
+/* Marks `count` entries.  Marks beside them are written as they are, because only 1 bits may be cleared. */
 static enum err set_marks(struct nvs_part *n, struct place p, unsigned count, enum nvs_mark mark, struct why *why)
 {
-    uint8_t map[32];
-    memset(map, 0xff, sizeof map);
+    uint8_t *map = n->pages[p.page].map;
     for (unsigned i = p.index; i < p.index + count; i++)
         map[i / 4] &= (uint8_t) ~((3u & ~(unsigned)mark) << (i % 4 * 2));
     unsigned first = p.index / 4, last = (p.index + count - 1) / 4;
-    return stretch_program(n->flash, p.page * PAGE + NVS_BITMAP_AT + first, bytes_of(map + first, last - first + 1),
-                           why);
+    return stretch_program_sure(n->flash, p.page * PAGE + NVS_BITMAP_AT + first,
+                                bytes_of(map + first, last - first + 1), why);
 }
 
 static enum err erase_item(struct nvs_part *n, struct place p, unsigned span, struct why *why)
@@ -59,16 +58,27 @@ static enum err erase_item(struct nvs_part *n, struct place p, unsigned span, st
     return set_marks(n, p, span, NVS_MARK_ERASED, why);
 }
 
+/* At mount: bits that a cut left between 0 and 1 may not take the mark, and an item that looks erased now may not
+ * later.  Such a page is given up once everything is read. */
+static enum err repair_item(struct nvs_part *n, struct place p, unsigned span, struct why *why)
+{
+    struct entry e;
+    enum err err = erase_item(n, p, span, why);
+    if (err != ERR_FLASH || read_entry(n, p, &e, NULL) != ERR_NONE)
+        return err; /* a flash that cannot even be read is no matter of bits */
+    n->pages[p.page].is_unsound = true;
+    return ERR_NONE;
+}
+
 /* --- walking ---------------------------------------------------------------------------------- */
 
 struct walk {
     struct nvs_part *n;
-    struct place at;
+    struct place at, item; /* where it goes on; where the entry lies */
     struct entry entry;
     uint64_t order; /* pages are visited by sequence number, then as they lie; it is wider than a number, so that a walk
                        ends */
     bool is_on_page;
-    uint8_t map[32];
 };
 
 static bool next_page(struct walk *w)
@@ -84,8 +94,15 @@ static bool next_page(struct walk *w)
         }
     }
     w->order = best + 1;
-    w->is_on_page = best != UINT64_MAX && read_bitmap(w->n, w->at.page, w->map, NULL) == ERR_NONE;
+    w->is_on_page = best != UINT64_MAX;
     return w->is_on_page;
+}
+
+/* Bits that do not stay may spoil an entry after it was found whole, so each reading asks again. */
+static bool read_item(struct nvs_part *n, struct place at, struct entry *e)
+{
+    return read_entry(n, at, e, NULL) == ERR_NONE && e->raw[2] >= 1 && e->raw[2] <= NVS_ENTRIES - at.index &&
+           get_u32(e->raw + 4) == nvs_entry_crc(e->raw);
 }
 
 /* Goes to the next written item; false at the end.  The caller starts with {.n = n}. */
@@ -96,24 +113,18 @@ static bool next_item(struct walk *w)
     for (;;) {
         while (w->at.index < NVS_ENTRIES) {
             struct place here = w->at;
-            if (nvs_mark_of(w->map, here.index) != NVS_MARK_WRITTEN ||
-                read_entry(w->n, here, &w->entry, NULL) != ERR_NONE) {
+            if (nvs_mark_of(w->n->pages[here.page].map, here.index) != NVS_MARK_WRITTEN ||
+                !read_item(w->n, here, &w->entry)) {
                 w->at.index++;
                 continue;
             }
-            unsigned span = w->entry.raw[2];
-            w->at.index += span >= 1 && span <= NVS_ENTRIES - here.index ? span : 1;
+            w->item = here;
+            w->at.index += w->entry.raw[2];
             return true;
         }
         if (!next_page(w))
             return false;
     }
-}
-
-static struct place item_place(const struct walk *w)
-{
-    unsigned span = w->entry.raw[2];
-    return (struct place){w->at.page, w->at.index - (span >= 1 && span <= w->at.index ? span : 1)};
 }
 
 static bool entry_is(const struct entry *e, unsigned space, const char *key, unsigned type, unsigned chunk)
@@ -130,7 +141,7 @@ static bool find(struct nvs_part *n, unsigned space, const char *key, unsigned t
     for (struct walk w = {.n = n}; next_item(&w);)
         if (entry_is(&w.entry, space, key, type, chunk) && !(type == NVS_ANY_TYPE && w.entry.raw[1] == NVS_BLOB_DATA)) {
             *e = w.entry;
-            *at = item_place(&w);
+            *at = w.item;
             is_found = true;
         }
     return is_found;
@@ -176,8 +187,8 @@ static bool item_is_whole(struct nvs_part *n, const uint8_t *map, struct place a
 static enum err repair_page(struct nvs_part *n, unsigned page, struct why *why)
 {
     struct nvs_page *p = &n->pages[page];
-    uint8_t map[32];
-    enum err err = read_bitmap(n, page, map, why);
+    const uint8_t *map = p->map;
+    enum err err = ERR_NONE;
     p->next = p->erased = 0;
     for (unsigned i = 0; err == ERR_NONE && i < NVS_ENTRIES;) {
         struct place at = {page, i};
@@ -193,13 +204,27 @@ static enum err repair_page(struct nvs_part *n, unsigned page, struct why *why)
         else if (mark == NVS_MARK_WRITTEN && item_is_whole(n, map, at, &e))
             span = e.raw[2];
         else if (mark == NVS_MARK_WRITTEN || !is_blank)
-            err = erase_item(n, at, 1, why); /* a cut while it was written */
+            err = repair_item(n, at, 1, why); /* a cut while it was written */
         i += span;
         if (mark != NVS_MARK_EMPTY || !is_blank)
             p->next = (uint8_t)i;
     }
     /* Empty entries below one that was used are holes: they count as erased. */
     return err;
+}
+
+static enum err free_page(struct nvs_part *n, unsigned page, struct why *why)
+{
+    n->pages[page] = (struct nvs_page){.state = NVS_PAGE_FREE};
+    return stretch_erase_sure(n->flash, page * PAGE, PAGE, why);
+}
+
+/* A page that was opened and holds nothing yet may be what a cut left of its opening: bits that read well now may not
+ * the next time, when it holds something.  It is opened anew. */
+static enum err close_empty_page(struct nvs_part *n, unsigned page, struct why *why)
+{
+    const struct nvs_page *p = &n->pages[page];
+    return p->state == NVS_PAGE_ACTIVE && p->next == 0 ? free_page(n, page, why) : ERR_NONE;
 }
 
 static bool is_blank_page(struct nvs_part *n, unsigned page)
@@ -234,13 +259,7 @@ static enum err load_page(struct nvs_part *n, unsigned page, struct why *why)
             p->state = s;
     if (p->state != NVS_PAGE_CORRUPT && p->seq >= n->next_seq)
         n->next_seq = p->seq + 1;
-    return ERR_NONE;
-}
-
-static enum err free_page(struct nvs_part *n, unsigned page, struct why *why)
-{
-    n->pages[page] = (struct nvs_page){.state = NVS_PAGE_FREE};
-    return stretch_erase(n->flash, page * PAGE, PAGE, why);
+    return read_bitmap(n, page, why);
 }
 
 static unsigned count_free(const struct nvs_part *n)
@@ -255,6 +274,21 @@ static enum err move_items(struct nvs_part *n, unsigned from, struct why *why);
 static enum err erase_matches(struct nvs_part *n, unsigned space, const char *key, unsigned type, unsigned chunk,
                               struct place keep, struct why *why);
 
+static enum err copy_item(struct nvs_part *n, unsigned to, const struct entry *e, struct place at, struct why *why);
+static bool find_active(const struct nvs_part *n, unsigned *page);
+
+/* Two items of one name are what a cut leaves between writing the new one and erasing the old.  Before the old one
+ * goes, the new one is written once more: the cut may have left its bits between 0 and 1. */
+static enum err renew(struct nvs_part *n, const struct entry *e, struct place at, struct why *why)
+{
+    unsigned to = 0;
+    if (!find_active(n, &to) || n->pages[to].next + e->raw[2] > NVS_ENTRIES)
+        return ERR_NONE;
+    enum err err = copy_item(n, to, e, at, why);
+    n->pages[to].is_unsound |= err == ERR_FLASH; /* the page takes nothing any more: its items move */
+    return err ? err : repair_item(n, at, e->raw[2], why);
+}
+
 /* Of two items with one name the later one stays (N2).  Blob chunks are told apart by their chunk index. */
 static enum err erase_duplicates(struct nvs_part *n, struct why *why)
 {
@@ -267,9 +301,11 @@ static enum err erase_duplicates(struct nvs_part *n, struct why *why)
         bool is_chunk = w.entry.raw[1] == NVS_BLOB_DATA;
         if (!find(n, w.entry.raw[0], key, is_chunk ? NVS_BLOB_DATA : NVS_ANY_TYPE, w.entry.raw[3], &e, &at))
             continue;
-        struct place here = item_place(&w);
+        struct place here = w.item;
         if (at.page != here.page || at.index != here.index) {
-            enum err err = erase_item(n, here, w.entry.raw[2], why);
+            enum err err = renew(n, &e, at, why);
+            if (err == ERR_NONE || err == ERR_FLASH)
+                err = repair_item(n, here, w.entry.raw[2], why);
             if (err != ERR_NONE)
                 return err;
         }
@@ -290,7 +326,7 @@ static enum err erase_orphans(struct nvs_part *n, struct why *why)
         unsigned chunk = w.entry.raw[3];
         bool is_counted = find(n, w.entry.raw[0], key, NVS_BLOB_INDEX, NVS_CHUNK_ANY, &index, &at) &&
                           chunk >= index.raw[29] && chunk < index.raw[29] + index.raw[28];
-        enum err err = is_counted ? ERR_NONE : erase_item(n, item_place(&w), w.entry.raw[2], why);
+        enum err err = is_counted ? ERR_NONE : repair_item(n, w.item, w.entry.raw[2], why);
         if (err != ERR_NONE)
             return err;
     }
@@ -330,15 +366,21 @@ enum err nvs_part_mount(struct nvs_part *n, struct stretch flash, struct why *wh
         if (n->pages[i].state == NVS_PAGE_ACTIVE || n->pages[i].state == NVS_PAGE_FULL ||
             n->pages[i].state == NVS_PAGE_FREEING)
             err = repair_page(n, i, why);
+    for (unsigned i = 0; err == ERR_NONE && i < n->page_count; i++)
+        err = close_empty_page(n, i, why);
     if (err == ERR_NONE)
         err = close_pages_before_the_last(n, why);
     if (err == ERR_NONE)
         err = erase_duplicates(n, why);
     if (err == ERR_NONE)
         err = erase_orphans(n, why);
-    for (unsigned i = 0; err == ERR_NONE && i < n->page_count; i++)
-        if (n->pages[i].state == NVS_PAGE_FREEING)
-            err = move_items(n, i, why); /* the move that a cut interrupted */
+    for (unsigned i = 0; err == ERR_NONE && i < n->page_count; i++) {
+        bool is_used = n->pages[i].state == NVS_PAGE_ACTIVE || n->pages[i].state == NVS_PAGE_FULL;
+        if (is_used && n->pages[i].is_unsound && count_free(n) > 0)
+            err = set_page_state(n, i, NVS_PAGE_FREEING, why);
+        if (err == ERR_NONE && n->pages[i].state == NVS_PAGE_FREEING)
+            err = move_items(n, i, why); /* or the move that a cut interrupted */
+    }
     if (err == ERR_NONE && count_free(n) == 0)
         err = why_set(why, ERR_NO_SPACE, "NVS has no free page");
     return err;
@@ -354,23 +396,34 @@ static enum err set_page_state(struct nvs_part *n, unsigned page, int state, str
     return stretch_program(n->flash, page * PAGE, bytes_of(word, 4), why);
 }
 
-static enum err activate_free_page(struct nvs_part *n, unsigned *page, struct why *why)
+#define TRIES 2 /* at what the flash did not take */
+
+static enum err open_page(struct nvs_part *n, unsigned page, struct why *why)
 {
     uint8_t head[32];
-    for (*page = 0; *page < n->page_count; ++*page)
-        if (n->pages[*page].state == NVS_PAGE_FREE || n->pages[*page].state == NVS_PAGE_CORRUPT)
-            break;
-    if (*page == n->page_count)
-        return why_set(why, ERR_NO_SPACE, "NVS has no free page");
-    enum err err = n->pages[*page].state == NVS_PAGE_CORRUPT ? free_page(n, *page, why) : ERR_NONE;
+    enum err err = n->pages[page].state == NVS_PAGE_CORRUPT ? free_page(n, page, why) : ERR_NONE;
     memset(head, 0xff, sizeof head);
     put_u32(head, page_words[NVS_PAGE_ACTIVE]);
     put_u32(head + 4, n->next_seq);
     head[8] = NVS_VERSION_2;
     put_u32(head + 28, nvs_header_crc(head));
     if (err == ERR_NONE)
-        err = stretch_program(n->flash, *page * PAGE, bytes_of(head, sizeof head), why);
-    n->pages[*page] = (struct nvs_page){.state = NVS_PAGE_ACTIVE, .seq = n->next_seq++};
+        err = stretch_program_sure(n->flash, page * PAGE, bytes_of(head, sizeof head), why);
+    n->pages[page] = (struct nvs_page){.state = err ? NVS_PAGE_CORRUPT : NVS_PAGE_ACTIVE, .seq = n->next_seq++};
+    memset(n->pages[page].map, 0xff, sizeof n->pages[page].map);
+    return err;
+}
+
+/* The first one that the flash lets open. */
+static enum err activate_free_page(struct nvs_part *n, unsigned *page, struct why *why)
+{
+    enum err err = why_set(why, ERR_NO_SPACE, "NVS has no free page");
+    for (unsigned i = 0; err != ERR_NONE && i < n->page_count; i++)
+        for (int k = 0; err != ERR_NONE && k < TRIES; k++)
+            if (n->pages[i].state == NVS_PAGE_FREE || n->pages[i].state == NVS_PAGE_CORRUPT) {
+                *page = i;
+                err = open_page(n, i, why);
+            }
     return err;
 }
 
@@ -385,17 +438,38 @@ static bool find_active(const struct nvs_part *n, unsigned *page)
     return is_found;
 }
 
+/* Everything is read back, so that nothing old is erased for something new that is not there.  What did not arrive is
+ * marked erased; its entries are lost until the page is freed. */
 static enum err append_raw(struct nvs_part *n, unsigned page, const struct entry *head, struct bytes data,
-                           struct why *why)
+                           struct place *at, struct why *why)
 {
-    struct place at = {page, n->pages[page].next};
     unsigned span = head->raw[2];
-    enum err err = stretch_program(n->flash, entry_at(at), bytes_of(head->raw, ENTRY), why);
+    *at = (struct place){page, n->pages[page].next};
+    enum err err = stretch_program_sure(n->flash, entry_at(*at), bytes_of(head->raw, ENTRY), why);
     if (err == ERR_NONE && data.len > 0)
-        err = stretch_program(n->flash, entry_at(at) + ENTRY, data, why);
+        err = stretch_program_sure(n->flash, entry_at(*at) + ENTRY, data, why);
     if (err == ERR_NONE)
-        err = set_marks(n, at, span, NVS_MARK_WRITTEN, why);
-    n->pages[page].next = (uint8_t)(at.index + span);
+        err = set_marks(n, *at, span, NVS_MARK_WRITTEN, why);
+    n->pages[page].next = (uint8_t)(at->index + span);
+    if (err != ERR_NONE)
+        erase_item(n, *at, span, NULL);
+    return err;
+}
+
+/* Appends a copy of an item to the active page, which must have room for it. */
+static enum err copy_item(struct nvs_part *n, unsigned to, const struct entry *e, struct place at, struct why *why)
+{
+    uint8_t data[NVS_TEXT_MAX];
+    struct place now;
+    size_t len = nvs_has_data(e->raw[1]) ? get_u16(e->raw + 24) : 0;
+    enum err err = len > sizeof data ? why_set(why, ERR_FORMAT, "an NVS item of %zu bytes", len) : ERR_NONE;
+    if (err == ERR_NONE && len > 0)
+        err = stretch_read(n->flash, entry_at(at) + ENTRY, data, len, why);
+    if (err != ERR_NONE)
+        return err;
+    err = ERR_FLASH;
+    for (int i = 0; err == ERR_FLASH && i < TRIES && n->pages[to].next + e->raw[2] <= NVS_ENTRIES; i++)
+        err = append_raw(n, to, e, bytes_of(data, len), &now, why);
     return err;
 }
 
@@ -403,26 +477,25 @@ static enum err append_raw(struct nvs_part *n, unsigned page, const struct entry
  * already copied are duplicates and were erased from the older page at mount. */
 static enum err move_items(struct nvs_part *n, unsigned from, struct why *why)
 {
-    uint8_t map[32], data[NVS_TEXT_MAX];
-    unsigned to;
-    enum err err = read_bitmap(n, from, map, why);
-    if (err == ERR_NONE && !find_active(n, &to))
+    const uint8_t *map = n->pages[from].map;
+    unsigned to = 0;
+    enum err err = ERR_NONE;
+    if (!find_active(n, &to))
         err = activate_free_page(n, &to, why);
     for (unsigned i = 0; err == ERR_NONE && i < NVS_ENTRIES;) {
         struct place at = {from, i};
         struct entry e;
-        if (nvs_mark_of(map, i) != NVS_MARK_WRITTEN) {
-            i++;
+        if (nvs_mark_of(map, i) != NVS_MARK_WRITTEN || !read_item(n, at, &e)) {
+            i++; /* what was spoilt since the mount cannot be moved */
             continue;
         }
-        err = read_entry(n, at, &e, why);
-        size_t len = nvs_has_data(e.raw[1]) ? get_u16(e.raw + 24) : 0;
-        if (err == ERR_NONE && (e.raw[2] < 1 || len > sizeof data || n->pages[to].next + e.raw[2] > NVS_ENTRIES))
-            err = why_set(why, ERR_NO_SPACE, "NVS items of page %u do not fit the next page", from);
-        if (err == ERR_NONE && len > 0)
-            err = stretch_read(n->flash, entry_at(at) + ENTRY, data, len, why);
+        if (n->pages[to].next + e.raw[2] > NVS_ENTRIES) {
+            err = set_page_state(n, to, NVS_PAGE_FULL, why);
+            if (err == ERR_NONE)
+                err = activate_free_page(n, &to, why);
+        }
         if (err == ERR_NONE)
-            err = append_raw(n, to, &e, bytes_of(data, len), why);
+            err = copy_item(n, to, &e, at, why);
         i += e.raw[2];
     }
     return err == ERR_NONE ? free_page(n, from, why) : err;
@@ -495,11 +568,14 @@ static enum err append(struct nvs_part *n, unsigned space, unsigned type, unsign
 {
     struct entry e;
     make_head(&e, space, type, chunk, key, value);
-    enum err err = make_room(n, e.raw[2], &at->page, why);
-    if (err != ERR_NONE)
-        return err;
-    at->index = n->pages[at->page].next;
-    return append_raw(n, at->page, &e, nvs_has_data(type) ? value : bytes_of(NULL, 0), why);
+    enum err err = ERR_FLASH;
+    for (int i = 0; err == ERR_FLASH && i < TRIES; i++) {
+        unsigned page;
+        err = make_room(n, e.raw[2], &page, why);
+        if (err == ERR_NONE)
+            err = append_raw(n, page, &e, nvs_has_data(type) ? value : bytes_of(NULL, 0), at, why);
+    }
+    return err;
 }
 
 /* Erases every item of that name except the one at `keep`. */
@@ -508,7 +584,7 @@ static enum err erase_matches(struct nvs_part *n, unsigned space, const char *ke
 {
     enum err err = ERR_NONE;
     for (struct walk w = {.n = n}; err == ERR_NONE && next_item(&w);) {
-        struct place here = item_place(&w);
+        struct place here = w.item;
         bool is_kept = here.page == keep.page && here.index == keep.index;
         if (entry_is(&w.entry, space, key, type, chunk) && !is_kept)
             err = erase_item(n, here, w.entry.raw[2], why);
@@ -608,7 +684,7 @@ enum err nvs_part_write(struct nvs_part *n, const char *space, const char *key, 
         err = append(n, index, type, NVS_CHUNK_ANY, key, value, &at, why);
     /* What the key held under another type goes last. */
     for (struct walk w = {.n = n}; err == ERR_NONE && next_item(&w);) {
-        struct place here = item_place(&w);
+        struct place here = w.item;
         unsigned t = w.entry.raw[1];
         bool is_new = (here.page == at.page && here.index == at.index) ||
                       (is_blob && (t == NVS_BLOB_INDEX || t == NVS_BLOB_DATA));
@@ -697,7 +773,7 @@ enum err nvs_part_erase_space(struct nvs_part *n, const char *space, struct why 
         return why_set(why, ERR_NOT_FOUND, "NVS has no namespace %s", space);
     for (struct walk w = {.n = n}; err == ERR_NONE && next_item(&w);)
         if (w.entry.raw[0] == index)
-            err = erase_item(n, item_place(&w), w.entry.raw[2], why);
+            err = erase_item(n, w.item, w.entry.raw[2], why);
     return err;
 }
 
@@ -705,4 +781,82 @@ bool nvs_part_has_space(struct nvs_part *n, const char *space)
 {
     uint8_t index;
     return find_space(n, space, &index);
+}
+
+enum err nvs_part_make_space(struct nvs_part *n, const char *space, struct why *why)
+{
+    uint8_t index;
+    if (!name_fits(space))
+        return why_set(why, ERR_USAGE, "NVS names have 1 to %d characters: \"%s\"", NVS_KEY_LEN, space);
+    if (n->is_readonly)
+        return why_set(why, ERR_FORBIDDEN, "an NVS partition of fewer than three pages is read-only");
+    return open_space(n, space, &index, why);
+}
+
+static enum nvs_part_type type_of(unsigned stored)
+{
+    return stored == NVS_BLOB_INDEX || stored == NVS_BLOB_V1 ? NVS_BLOB_DATA : (enum nvs_part_type)stored;
+}
+
+enum err nvs_part_type(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type *type,
+                       struct why *why)
+{
+    uint8_t index;
+    struct entry e;
+    struct place at;
+    if (!find_space(n, space, &index) || !find(n, index, key, NVS_ANY_TYPE, NVS_CHUNK_ANY, &e, &at))
+        return why_set(why, ERR_NOT_FOUND, "NVS has no %s/%s", space, key);
+    *type = type_of(e.raw[1]);
+    return ERR_NONE;
+}
+
+/* --- looking at all of it --------------------------------------------------------------------- */
+
+static bool name_of_space(struct nvs_part *n, unsigned index, char *to)
+{
+    for (struct walk w = {.n = n}; next_item(&w);)
+        if (w.entry.raw[0] == NVS_SPACE_OF_NAMES && w.entry.raw[24] == index) {
+            memcpy(to, w.entry.raw + 8, NVS_KEY_LEN);
+            to[NVS_KEY_LEN] = '\0';
+            return true;
+        }
+    return false;
+}
+
+bool nvs_part_next(struct nvs_part *n, struct nvs_part_item *item)
+{
+    struct walk w = {.n = n, .at = {item->page, item->index}, .order = item->order, .is_on_page = item->is_on_page};
+    while (next_item(&w)) {
+        const uint8_t *raw = w.entry.raw;
+        if (raw[0] == NVS_SPACE_OF_NAMES || raw[1] == NVS_BLOB_DATA || !name_of_space(n, raw[0], item->space))
+            continue;
+        memcpy(item->key, raw + 8, NVS_KEY_LEN);
+        item->key[NVS_KEY_LEN] = '\0';
+        item->type = type_of(raw[1]);
+        item->order = w.order;
+        item->page = w.at.page;
+        item->index = w.at.index;
+        item->is_on_page = w.is_on_page;
+        return true;
+    }
+    return false;
+}
+
+void nvs_part_stats(struct nvs_part *n, struct nvs_part_stats *stats)
+{
+    *stats = (struct nvs_part_stats){.total = n->page_count * NVS_ENTRIES};
+    for (struct walk w = {.n = n}; next_item(&w);) {
+        stats->used += w.entry.raw[2];
+        stats->spaces += w.entry.raw[0] == NVS_SPACE_OF_NAMES;
+    }
+}
+
+unsigned nvs_part_space_entries(struct nvs_part *n, const char *space)
+{
+    uint8_t index;
+    unsigned count = 0;
+    if (find_space(n, space, &index))
+        for (struct walk w = {.n = n}; next_item(&w);)
+            count += w.entry.raw[0] == index ? w.entry.raw[2] : 0;
+    return count;
 }

@@ -50,6 +50,8 @@ struct nvs_part {
         enum { NVS_PAGE_FREE, NVS_PAGE_ACTIVE, NVS_PAGE_FULL, NVS_PAGE_FREEING, NVS_PAGE_CORRUPT } state;
         uint32_t seq;
         uint8_t next, erased; /* first entry never written; entries marked erased */
+        uint8_t map[32];      /* the entries' marks, read once: bits that do not stay must not change their mind here */
+        bool is_unsound;      /* its bits do not stay as they are written: its items move, then it is erased */
     } pages[NVS_PAGES_MAX];
     uint32_t next_seq;
     bool is_readonly; /* fewer than three pages */
@@ -75,5 +77,34 @@ enum err nvs_part_erase_space(struct nvs_part *n, const char *space, struct why 
 
 /* Whether the namespace exists. */
 bool nvs_part_has_space(struct nvs_part *n, const char *space);
+
+/* Makes the namespace when it does not exist yet. */
+enum err nvs_part_make_space(struct nvs_part *n, const char *space, struct why *why);
+
+/* The type of the value a key holds, blobs as NVS_BLOB_DATA.  ERR_NOT_FOUND. */
+enum err nvs_part_type(struct nvs_part *n, const char *space, const char *key, enum nvs_part_type *type,
+                       struct why *why);
+
+/* What a walk over all values is on; start with all 0. */
+struct nvs_part_item {
+    char space[NVS_KEY_LEN + 1], key[NVS_KEY_LEN + 1];
+    enum nvs_part_type type; /* blobs as NVS_BLOB_DATA */
+    uint64_t order;          /* where the walk goes on */
+    unsigned page, index;
+    bool is_on_page;
+};
+
+/* Goes to the next value in the order of writing; false at the end.  Writing in between may show a value twice. */
+bool nvs_part_next(struct nvs_part *n, struct nvs_part_item *item);
+
+struct nvs_part_stats {
+    unsigned used, total; /* entries: written, and in all pages */
+    unsigned spaces;
+};
+
+void nvs_part_stats(struct nvs_part *n, struct nvs_part_stats *stats);
+
+/* Entries that the values of a namespace take. */
+unsigned nvs_part_space_entries(struct nvs_part *n, const char *space);
 
 #endif

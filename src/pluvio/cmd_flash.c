@@ -138,7 +138,8 @@ static void tell_boot(struct report *r, const struct dump *d)
     memset(copy, 0xff, end);
     memcpy(copy + d->base, d->bytes.at, d->bytes.len < end - d->base ? d->bytes.len : end - d->base);
     flash_ram_init(&ram, copy, (uint32_t)end);
-    enum err err = boot_select(&ram.flash, &d->table, &boot.port, &choice, &why);
+    struct bootloader loader = {&ram.flash, &d->table, &boot.port, OTADATA_CHIP, true, NULL, false};
+    enum err err = boot_select(&loader, &choice, &why);
     report_text(r, "boots", NULL, "%s", err ? "" : choice.slot->label);
     if (err != ERR_NONE)
         report_verdict(r, STYLE_RED, "boots nothing: %s", why.text);

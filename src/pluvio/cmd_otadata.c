@@ -28,7 +28,7 @@ static enum err take_slots(const struct options *o, unsigned *slots, struct why 
 static enum err open_records(struct otadata_file *f, unsigned slots, struct why *why)
 {
     flash_ram_init(&f->ram, f->bytes, sizeof f->bytes);
-    return otadata_open_at(&f->otadata, (struct stretch){&f->ram.flash, 0, sizeof f->bytes}, slots, why);
+    return otadata_open_at(&f->otadata, OTADATA_CHIP, (struct stretch){&f->ram.flash, 0, sizeof f->bytes}, slots, why);
 }
 
 /* `path` NULL: erased. */
@@ -194,8 +194,8 @@ enum err command_otadata_select(int argc, char **argv, struct why *why)
     if (err != ERR_NONE)
         return err;
     memcpy(before, f.bytes, sizeof before);
-    err = otadata_choose(&f.otadata, option(&o, "factory") != NULL, option(&o, "no-rollback") == NULL, &choice, why);
-    if (err == ERR_NONE && choice.is_initial)
+    otadata_choose(&f.otadata, option(&o, "factory") != NULL, option(&o, "no-rollback") == NULL, &choice);
+    if (choice.is_initial)
         err = otadata_write(&f.otadata, 0, (uint32_t)choice.index + 1, OTA_VALID, why);
     bool is_changed = memcmp(before, f.bytes, sizeof before) != 0;
     if (err == ERR_NONE && is_changed && option(&o, "write") != NULL)

@@ -12,7 +12,12 @@ static const struct command {
     enum err (*run)(int argc, char **argv, struct why *why);
 } commands[] = {
     {"new", "Make a node's flash file", command_new},
-    {"run", "Run the node: bootloader, application, again after every reset", command_run},
+    {"run", "Run nodes: bootloader, application, again after every reset", command_run},
+    {"reset", "Reset a running node", command_reset},
+    {"cut", "Cut a running node's power, now or in the middle of a flash operation to come", command_cut},
+    {"ps", "List the nodes that run", command_ps},
+    {"log", "Print what a node printed", command_log},
+    {"flash", "show, dump or load a node's flash", command_flash},
     {"show", "Show what is in a flash file: partitions, otadata, images", command_show},
 };
 

@@ -224,15 +224,16 @@ static void fuzz_otadata(struct bytes in)
                     crc32_of(CRC32_ESP_INIT, bytes_of(flash + i * FLASH_SECTOR_BYTES, 4)));
     unsigned slots = in.len > 1 ? in.at[1] % 17 : 2;
     bool has_factory = in.len > 0 && (in.at[0] & 4) != 0, has_rollback = in.len > 0 && (in.at[0] & 8) != 0;
+    enum otadata_rules rules = in.len > 0 && (in.at[0] & 16) != 0 ? OTADATA_SEALED : OTADATA_CHIP;
     flash_ram_init(&ram, flash, sizeof flash);
     struct stretch s = {&ram.flash, 0, sizeof flash};
-    must(otadata_open_at(&o, s, slots, NULL) == ERR_NONE);
-    must(otadata_choose(&o, has_factory, has_rollback, &first, NULL) == ERR_NONE);
+    must(otadata_open_at(&o, rules, s, slots, NULL) == ERR_NONE);
+    otadata_choose(&o, has_factory, has_rollback, &first);
     must(first.index == BOOT_FACTORY || first.index == 0 || first.index < (int)slots);
     must(!has_rollback || slots == 0 || o.records[0].state != OTA_NEW || otadata_active(&o) != 0);
     /* What was read back is what was written; a record on trial is taken back by the next start. */
-    must(otadata_open_at(&o, s, slots, NULL) == ERR_NONE);
-    must(otadata_choose(&o, has_factory, has_rollback, &second, NULL) == ERR_NONE);
+    must(otadata_open_at(&o, rules, s, slots, NULL) == ERR_NONE);
+    otadata_choose(&o, has_factory, has_rollback, &second);
     must(!second.has_rolled_back || has_rollback);
     if (slots > 0) {
         unsigned slot = in.len > 1 ? in.at[1] / 17u % slots : 0;

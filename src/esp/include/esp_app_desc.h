@@ -21,7 +21,7 @@ typedef struct {
     uint16_t min_efuse_blk_rev_full;
     uint16_t max_efuse_blk_rev_full;
     uint8_t mmu_page_size;
-    uint8_t reserv3[3];
+    uint8_t reserv3[3]; /* the first one is the flash mode since ESP-IDF 6.1 */
     uint32_t reserv2[18];
 } esp_app_desc_t;
 
@@ -33,6 +33,10 @@ extern "C" {
 const esp_app_desc_t *esp_app_get_description(void);
 /* Hex of the ELF's SHA-256, cut to what fits; returns the bytes written with the terminator. */
 int esp_app_get_elf_sha256(char *dst, size_t size);
+char *esp_app_get_elf_sha256_str(void);
+/* Their names before ESP-IDF 5.0. */
+const esp_app_desc_t *esp_ota_get_app_description(void);
+int esp_ota_get_app_elf_sha256(char *dst, size_t size);
 
 #ifdef __cplusplus
 }

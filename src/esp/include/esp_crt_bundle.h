@@ -12,6 +12,9 @@ extern "C" {
 
 /* Put into crt_bundle_attach of a client's configuration. */
 esp_err_t esp_crt_bundle_attach(void *conf);
+void esp_crt_bundle_detach(void *conf);
+/* Taken note of, no more: the bundle is what vesp was given. */
+esp_err_t esp_crt_bundle_set(const uint8_t *x509_bundle, size_t bundle_size);
 
 #ifdef __cplusplus
 }

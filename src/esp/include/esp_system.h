@@ -4,7 +4,13 @@
 #ifndef PLUVIO_ESP_ESP_SYSTEM_H
 #define PLUVIO_ESP_ESP_SYSTEM_H
 
+#include "esp_attr.h"
+#include "esp_bit_defs.h"
 #include "esp_err.h"
+#include "esp_idf_version.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef enum {
     ESP_RST_UNKNOWN,
@@ -17,7 +23,12 @@ typedef enum {
     ESP_RST_WDT,
     ESP_RST_DEEPSLEEP,
     ESP_RST_BROWNOUT,
-    ESP_RST_SDIO
+    ESP_RST_SDIO,
+    ESP_RST_USB,
+    ESP_RST_JTAG,
+    ESP_RST_EFUSE,
+    ESP_RST_PWR_GLITCH,
+    ESP_RST_CPU_LOCKUP
 } esp_reset_reason_t;
 
 typedef void (*shutdown_handler_t)(void);
@@ -28,8 +39,13 @@ extern "C" {
 
 void esp_restart(void) __attribute__((noreturn));
 esp_reset_reason_t esp_reset_reason(void);
-/* At most five; called by esp_restart in reverse order. */
+/* At most five; called by esp_restart in reverse order.  INVALID_STATE when it is registered already. */
 esp_err_t esp_register_shutdown_handler(shutdown_handler_t handle);
+esp_err_t esp_unregister_shutdown_handler(shutdown_handler_t handle);
+uint32_t esp_get_free_heap_size(void);
+uint32_t esp_get_free_internal_heap_size(void);
+uint32_t esp_get_minimum_free_heap_size(void);
+void esp_system_abort(const char *details) __attribute__((noreturn));
 
 #ifdef __cplusplus
 }

@@ -43,7 +43,7 @@
 typedef uint32_t nvs_handle_t;
 typedef nvs_handle_t nvs_handle;
 
-typedef enum { NVS_READONLY, NVS_READWRITE } nvs_open_mode_t;
+typedef enum { NVS_READONLY, NVS_READWRITE, NVS_READWRITE_PURGE } nvs_open_mode_t;
 typedef nvs_open_mode_t nvs_open_mode;
 
 typedef enum {
@@ -55,10 +55,28 @@ typedef enum {
     NVS_TYPE_I32 = 0x14,
     NVS_TYPE_U64 = 0x08,
     NVS_TYPE_I64 = 0x18,
+    NVS_TYPE_FLOAT = 0x24,
+    NVS_TYPE_DOUBLE = 0x28,
     NVS_TYPE_STR = 0x21,
     NVS_TYPE_BLOB = 0x42,
     NVS_TYPE_ANY = 0xff
 } nvs_type_t;
+
+typedef struct {
+    char namespace_name[NVS_NS_NAME_MAX_SIZE];
+    char key[NVS_KEY_NAME_MAX_SIZE];
+    nvs_type_t type;
+} nvs_entry_info_t;
+
+typedef struct {
+    size_t used_entries;
+    size_t free_entries;
+    size_t available_entries; /* free ones without the page that always stays free */
+    size_t total_entries;
+    size_t namespace_count;
+} nvs_stats_t;
+
+typedef struct nvs_opaque_iterator_t *nvs_iterator_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,6 +98,8 @@ esp_err_t nvs_set_i32(nvs_handle_t handle, const char *key, int32_t value);
 esp_err_t nvs_set_u32(nvs_handle_t handle, const char *key, uint32_t value);
 esp_err_t nvs_set_i64(nvs_handle_t handle, const char *key, int64_t value);
 esp_err_t nvs_set_u64(nvs_handle_t handle, const char *key, uint64_t value);
+esp_err_t nvs_set_float(nvs_handle_t handle, const char *key, float value);
+esp_err_t nvs_set_double(nvs_handle_t handle, const char *key, double value);
 esp_err_t nvs_set_str(nvs_handle_t handle, const char *key, const char *value);
 esp_err_t nvs_set_blob(nvs_handle_t handle, const char *key, const void *value, size_t length);
 
@@ -91,12 +111,32 @@ esp_err_t nvs_get_i32(nvs_handle_t handle, const char *key, int32_t *out_value);
 esp_err_t nvs_get_u32(nvs_handle_t handle, const char *key, uint32_t *out_value);
 esp_err_t nvs_get_i64(nvs_handle_t handle, const char *key, int64_t *out_value);
 esp_err_t nvs_get_u64(nvs_handle_t handle, const char *key, uint64_t *out_value);
+esp_err_t nvs_get_float(nvs_handle_t handle, const char *key, float *out_value);
+esp_err_t nvs_get_double(nvs_handle_t handle, const char *key, double *out_value);
 /* With a NULL buffer the length alone; a buffer that is too small gives ESP_ERR_NVS_INVALID_LENGTH and the length. */
 esp_err_t nvs_get_str(nvs_handle_t handle, const char *key, char *out_value, size_t *length);
 esp_err_t nvs_get_blob(nvs_handle_t handle, const char *key, void *out_value, size_t *length);
 
 esp_err_t nvs_erase_key(nvs_handle_t handle, const char *key);
 esp_err_t nvs_erase_all(nvs_handle_t handle);
+/* What erased values left in flash goes with their page; this does nothing more. */
+esp_err_t nvs_purge_all(nvs_handle_t handle);
+/* `out_type` may be NULL. */
+esp_err_t nvs_find_key(nvs_handle_t handle, const char *key, nvs_type_t *out_type);
+
+/* NULL: the default partition. */
+esp_err_t nvs_get_stats(const char *part_name, nvs_stats_t *nvs_stats);
+/* Entries of the namespace, its own definition left out. */
+esp_err_t nvs_get_used_entry_count(nvs_handle_t handle, size_t *used_entries);
+
+/* Values of a namespace (NULL: of all) and a type.  NVS_NOT_FOUND leaves the iterator NULL. */
+esp_err_t nvs_entry_find(const char *part_name, const char *namespace_name, nvs_type_t type,
+                         nvs_iterator_t *output_iterator);
+esp_err_t nvs_entry_find_in_handle(nvs_handle_t handle, nvs_type_t type, nvs_iterator_t *output_iterator);
+/* At the end the iterator is freed and becomes NULL. */
+esp_err_t nvs_entry_next(nvs_iterator_t *iterator);
+esp_err_t nvs_entry_info(const nvs_iterator_t iterator, nvs_entry_info_t *out_info);
+void nvs_release_iterator(nvs_iterator_t iterator);
 
 #ifdef __cplusplus
 }

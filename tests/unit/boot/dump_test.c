@@ -209,29 +209,36 @@ static void tables_that_overlap_are_refused(void **state)
 
 /* --- slots ------------------------------------------------------------------------------------ */
 
+static struct slot_rules rules_of(uint16_t chip)
+{
+    return (struct slot_rules){
+        .chip = chip_find(chip), .chip_revision = IMAGE_REVISION_UNKNOWN, .efuse_revision = IMAGE_REVISION_UNKNOWN};
+}
+
 static void a_slot_is_verified_as_the_bootloader_does(void **state)
 {
     struct buf image = packed();
     struct flash_ram ram;
     struct image_facts f;
+    struct slot_rules linux_rules = rules_of(CHIP_LINUX), c3_rules = rules_of(5);
     (void)state;
     memset(flash, 0xff, SIZE);
     flash_ram_init(&ram, flash, SIZE);
     struct stretch slot = {&ram.flash, 0x10000, 0x10000};
-    assert_int_equal(slot_verify(slot, CHIP_LINUX, &f, NULL), ERR_IMAGE_MAGIC);
+    assert_int_equal(slot_verify(slot, &linux_rules, &f, NULL), ERR_IMAGE_MAGIC);
     memcpy(flash + 0x10000, image.at, image.len);
     flash[0x10000 + image.len + 100] = 3; /* what an earlier image left */
-    assert_int_equal(slot_verify(slot, CHIP_LINUX, &f, NULL), ERR_NONE);
-    assert_int_equal(slot_verify(slot, 5, &f, NULL), ERR_IMAGE_CHIP);
+    assert_int_equal(slot_verify(slot, &linux_rules, &f, NULL), ERR_NONE);
+    assert_int_equal(slot_verify(slot, &c3_rules, &f, NULL), ERR_IMAGE_CHIP);
     slot.size_bytes = (uint32_t)image.len - 1;
-    assert_int_equal(slot_verify(slot, CHIP_LINUX, &f, NULL), ERR_IMAGE_TRUNCATED);
+    assert_int_equal(slot_verify(slot, &linux_rules, &f, NULL), ERR_IMAGE_TRUNCATED);
     slot.size_bytes = (uint32_t)image.len;
-    assert_int_equal(slot_verify(slot, CHIP_LINUX, &f, NULL), ERR_NONE);
+    assert_int_equal(slot_verify(slot, &linux_rules, &f, NULL), ERR_NONE);
     for (long op = 0; op < 2; op++) {
         struct faulty_flash faulty;
         faulty_flash_init(&faulty, &ram.flash, op);
         slot.flash = &faulty.flash;
-        assert_int_equal(slot_verify(slot, CHIP_LINUX, &f, NULL), ERR_FLASH);
+        assert_int_equal(slot_verify(slot, &linux_rules, &f, NULL), ERR_FLASH);
     }
     buf_deinit(&image);
 }
@@ -243,11 +250,12 @@ static void a_slot_with_a_bootloader_runs_nothing(void **state)
                                           1,    2, 3, 4,    0, 0, 0, 0,    0,    0, 0, 0,    0, 0, 0, 0xeb};
     struct flash_ram ram;
     struct image_facts f;
+    struct slot_rules c3_rules = rules_of(5);
     (void)state;
     memset(flash, 0xff, SIZE);
     memcpy(flash, ram_image, sizeof ram_image);
     flash_ram_init(&ram, flash, SIZE);
-    assert_int_equal(slot_verify((struct stretch){&ram.flash, 0, 0x10000}, 5, &f, NULL), ERR_IMAGE_BOOTLOADER);
+    assert_int_equal(slot_verify((struct stretch){&ram.flash, 0, 0x10000}, &c3_rules, &f, NULL), ERR_IMAGE_BOOTLOADER);
 }
 
 /* Labels become file names that no shell and no folder minds. */

@@ -52,7 +52,8 @@ static int open_node(void **state)
     setenv("VESP_FLASH_FD", text, 1);
     setenv("VESP_SLOT", "0x20000", 1);
     setenv("VESP_RESET", "1", 1);
-    esp_context_open();
+    static const struct esp_options options = ESP_OPTIONS_DEFAULT;
+    esp_context_open(&options);
     buf_deinit(&app);
     free(bytes);
     return 0;
@@ -148,7 +149,7 @@ static void a_new_image_is_on_trial_and_confirmed(void **state)
     (void)state;
     assert_int_equal(esp_ota_get_state_partition(label("ota_0"), &s), ESP_OK);
     assert_int_equal(s, ESP_OTA_IMG_NEW);
-    assert_int_equal(otadata_open(&o, &esp_context.flash.flash, &esp_context.table, NULL), ERR_NONE);
+    assert_int_equal(otadata_open(&o, OTADATA_SEALED, esp_context.start.flash, &esp_context.table, NULL), ERR_NONE);
     assert_int_equal(otadata_write(&o, 0, 1, OTA_PENDING_VERIFY, NULL), ERR_NONE); /* the bootloader's part */
     esp_context.running = label("ota_0");
     assert_int_equal(esp_ota_begin(label("ota_1"), 0, &h), ESP_ERR_OTA_ROLLBACK_INVALID_STATE);

@@ -1,0 +1,19 @@
+/*
+ * spi_flash_mmap.h - errors of the flash driver (ESP-IDF 5.5).
+ */
+#ifndef PLUVIO_ESP_SPI_FLASH_MMAP_H
+#define PLUVIO_ESP_SPI_FLASH_MMAP_H
+
+#include "esp_err.h"
+
+#define ESP_ERR_FLASH_OP_FAIL          (ESP_ERR_FLASH_BASE + 1)
+#define ESP_ERR_FLASH_OP_TIMEOUT       (ESP_ERR_FLASH_BASE + 2)
+#define ESP_ERR_FLASH_NOT_INITIALISED  (ESP_ERR_FLASH_BASE + 3)
+#define ESP_ERR_FLASH_UNSUPPORTED_HOST (ESP_ERR_FLASH_BASE + 4)
+#define ESP_ERR_FLASH_UNSUPPORTED_CHIP (ESP_ERR_FLASH_BASE + 5)
+#define ESP_ERR_FLASH_PROTECTED        (ESP_ERR_FLASH_BASE + 6)
+
+#define SPI_FLASH_SEC_SIZE      4096
+#define SPI_FLASH_MMU_PAGE_SIZE 0x10000
+
+#endif
