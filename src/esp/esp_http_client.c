@@ -27,8 +27,9 @@
 #define TIMEOUT_DEFAULT_MS 5000
 #define REDIRECTS_DEFAULT  10
 #define AUTH_DEFAULT       10
-#define CURL_BUFFER        (16 * 1024L)
-#define KEPT_MAX           (16 * 1024) /* of the body, before the transfer is paused */
+#define CURL_BUFFER        (2 * 1024L) /* small, because an update is to add little to the heap */
+#define UPLOAD_BUFFER      (16 * 1024L) /* the least that libcurl takes */
+#define KEPT_MAX           1 /* of the body, before the transfer is paused */
 #define HEADER_MAX         2048
 #define USER_AGENT         "ESP32 HTTP Client/1.0"
 
@@ -297,6 +298,7 @@ static void set_options(struct esp_http_client *c, const esp_http_client_config_
     ALLOW_HTTP_ONLY(e);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, CURL_BUFFER);
+    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, config->keep_alive_enable ? 1L : 0L);
     if (config->keep_alive_idle > 0)
         curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)config->keep_alive_idle);
