@@ -1,11 +1,14 @@
 # An application of a Linux node: its sources and RainMaker's, compiled with its own sdkconfig.h, linked with the stand-in
-# for ESP-IDF, and packed into an ESP image.  NAME.bin lies in the build folder.
+# for ESP-IDF, and packed into an ESP image.  NAME.bin lies in the build folder.  PLAIN: without RainMaker.
 function(firmware name)
-  cmake_parse_arguments(ARG "" "PROJECT;VERSION;FOLDER;SECURE_VERSION" "SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "PLAIN" "PROJECT;VERSION;FOLDER;SECURE_VERSION" "SOURCES" ${ARGN})
   if(NOT ARG_SECURE_VERSION)
     set(ARG_SECURE_VERSION 0)
   endif()
-  set(rmaker rmaker_core rmaker_mqtt rmaker_store rmaker_https rmaker_ota)
+  set(rmaker)
+  if(NOT ARG_PLAIN)
+    set(rmaker rmaker_core rmaker_mqtt rmaker_store rmaker_https rmaker_ota)
+  endif()
   list(TRANSFORM rmaker PREPEND ${CMAKE_SOURCE_DIR}/src/rmaker/)
   list(TRANSFORM rmaker APPEND .c)
   add_executable(${name}.elf ${ARG_SOURCES} ${rmaker} ${CMAKE_SOURCE_DIR}/src/esp/esp_main.c)

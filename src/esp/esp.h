@@ -79,6 +79,9 @@ esp_err_t esp_err_of(enum err err);
 
 /* What a reset takes from memory: open updates, mounted NVS partitions. */
 void esp_ota_forget_sessions(void);
+
+/* The partition is about to be written to or erased: what was verified there counts no longer. */
+void esp_ota_note_write(const esp_partition_t *partition);
 void esp_nvs_forget(void);
 
 /* Sets the level of every tag. */

@@ -27,6 +27,7 @@ struct session {
 static struct {
     struct session *sessions;
     esp_ota_handle_t last;
+    const esp_partition_t *verified; /* by the last esp_ota_end(), and not written to since; NULL: none */
 } ota; /* part of this room's context: ESP-IDF's handles are numbers */
 
 static void lock(void)
@@ -63,6 +64,14 @@ void esp_ota_forget_sessions(void)
     while (ota.sessions != NULL)
         drop(ota.sessions);
     ota.last = 0;
+    ota.verified = NULL;
+}
+
+void esp_ota_note_write(const esp_partition_t *partition)
+{
+    if (ota.verified != NULL && partition->address < ota.verified->address + ota.verified->size &&
+        ota.verified->address < partition->address + partition->size)
+        ota.verified = NULL;
 }
 
 static bool is_ota_slot(const esp_partition_t *p)
@@ -257,6 +266,7 @@ static esp_err_t release_slot(const esp_partition_t *partition)
 
 static esp_err_t erase(const esp_partition_t *p, uint32_t at, uint32_t len)
 {
+    esp_ota_note_write(p);
     return p->readonly ? ESP_ERR_NOT_ALLOWED : esp_err_of(stretch_erase_sure(esp_stretch(p), at, len, NULL));
 }
 
@@ -440,6 +450,8 @@ static esp_err_t end(struct session *s)
     if (s->written == 0)
         return ESP_ERR_INVALID_ARG;
     esp_err_t err = verify_session(s);
+    if (err == ESP_OK && s->final->type == ESP_PARTITION_TYPE_APP)
+        ota.verified = s->staging;
     if (err == ESP_OK && s->final != s->staging && s->copies)
         err = esp_partition_copy(s->final, 0, s->staging, 0,
                                  s->final->size < s->staging->size ? s->final->size : s->staging->size);
@@ -484,7 +496,9 @@ static esp_err_t set_boot(const esp_partition_t *partition, bool verifies)
     struct otadata o;
     if (partition == NULL)
         return ESP_ERR_INVALID_ARG;
-    if (verifies && verify_app(partition) != ESP_OK)
+    /* What esp_ota_end() has just read whole is not read again. */
+    bool is_known = ota.verified != NULL && esp_partition_verify(partition) == ota.verified;
+    if (verifies && !is_known && verify_app(partition) != ESP_OK)
         return ESP_ERR_OTA_VALIDATE_FAILED;
     if (partition->type != ESP_PARTITION_TYPE_APP)
         return ESP_ERR_INVALID_ARG;

@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 struct esp_flash_t {
     char unused;
@@ -164,6 +162,8 @@ esp_err_t esp_partition_write(const esp_partition_t *partition, size_t dst_offse
     if (partition != NULL && partition->readonly)
         return ESP_ERR_NOT_ALLOWED;
     esp_err_t err = check(partition, dst_offset, src, size);
+    if (err == ESP_OK)
+        esp_ota_note_write(partition);
     return err ? err
                : esp_err_of(stretch_program(esp_stretch(partition), (uint32_t)dst_offset, bytes_of(src, size), NULL));
 }
@@ -187,6 +187,7 @@ esp_err_t esp_partition_erase_range(const esp_partition_t *partition, size_t off
         return ESP_ERR_INVALID_ARG;
     if (size > partition->size - offset || size % FLASH_SECTOR_BYTES != 0)
         return ESP_ERR_INVALID_SIZE;
+    esp_ota_note_write(partition);
     return esp_err_of(stretch_erase(esp_stretch(partition), (uint32_t)offset, (uint32_t)size, NULL));
 }
 
@@ -216,54 +217,25 @@ esp_err_t esp_partition_copy(const esp_partition_t *to, uint32_t to_at, const es
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-#define MAPS_MAX 16
-
-static struct {
-    void *at;
-    size_t size;
-} maps[MAPS_MAX]; /* part of this room's context: handle n is entry n - 1 */
-
-static void *map_file(const esp_partition_t *p, size_t offset, size_t size, size_t *skipped)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), at = p->address + offset;
-    *skipped = at % page;
-    return mmap(NULL, size + *skipped, PROT_READ, MAP_SHARED, esp_context.file.fd, (off_t)(at - *skipped));
-}
-
+/* The flash file is in memory as it is. */
 esp_err_t esp_partition_mmap(const esp_partition_t *p, size_t offset, size_t size, esp_partition_mmap_memory_t memory,
                              const void **out_ptr, esp_partition_mmap_handle_t *out_handle)
 {
-    size_t skipped = 0;
-    unsigned slot = 0;
     (void)memory;
     if (p == NULL || out_ptr == NULL || out_handle == NULL || offset > p->size)
         return ESP_ERR_INVALID_ARG;
-    if (size > p->size - offset || size == 0)
+    if (size > p->size - offset)
         return ESP_ERR_INVALID_SIZE;
     if (esp_context.start.flash != &esp_context.file.flash)
-        return ESP_ERR_NOT_SUPPORTED; /* only flash in a file has memory to show */
-    pthread_mutex_lock(&esp_context.lock);
-    while (slot < MAPS_MAX && maps[slot].at != NULL)
-        slot++;
-    void *at = slot < MAPS_MAX ? map_file(p, offset, size, &skipped) : MAP_FAILED;
-    if (at != MAP_FAILED) {
-        maps[slot].at = at;
-        maps[slot].size = size + skipped;
-        *out_ptr = (const uint8_t *)at + skipped;
-        *out_handle = slot + 1;
-    }
-    pthread_mutex_unlock(&esp_context.lock);
-    return at != MAP_FAILED ? ESP_OK : ESP_ERR_NO_MEM;
+        return ESP_ERR_NOT_SUPPORTED;
+    *out_ptr = esp_context.file.bytes + p->address + offset;
+    *out_handle = 1;
+    return ESP_OK;
 }
 
 void esp_partition_munmap(esp_partition_mmap_handle_t handle)
 {
-    pthread_mutex_lock(&esp_context.lock);
-    if (handle >= 1 && handle <= MAPS_MAX && maps[handle - 1].at != NULL) {
-        munmap(maps[handle - 1].at, maps[handle - 1].size);
-        maps[handle - 1].at = NULL;
-    }
-    pthread_mutex_unlock(&esp_context.lock);
+    (void)handle;
 }
 
 /* --- identity --------------------------------------------------------------------------------- */

@@ -22,12 +22,16 @@ struct flash_control {
 struct flash_file {
     struct flash flash;
     int fd;
+    uint8_t *bytes; /* the file, shared with whoever else has it open */
     bool is_slow;
     struct flash_control *control; /* NULL: nobody watches */
 };
 
 /* Takes an open descriptor; the file's size is the flash's, a multiple of the sector. */
 enum err flash_file_init(struct flash_file *f, int fd, struct why *why);
+
+/* Lets go of the file's memory; the descriptor stays the caller's. */
+void flash_file_deinit(struct flash_file *f);
 
 /* A control page in anonymous memory: its descriptor, or -1. */
 int flash_control_make(void);

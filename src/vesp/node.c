@@ -207,6 +207,8 @@ enum err node_open(struct node *n, const char *path, struct why *why)
 
 void node_close(struct node *n)
 {
+    flash_file_deinit(&n->file);
+    flash_file_deinit(&n->efuse_file);
     if (n->file.fd >= 0)
         close(n->file.fd);
     if (n->efuse_file.fd >= 0)
