@@ -173,11 +173,13 @@ static size_t on_header(char *data, size_t size, size_t count, void *user)
     char line[HEADER_MAX], *colon;
     snprintf(line, sizeof line, "%.*s", (int)len, data);
     line[strcspn(line, "\r\n")] = '\0';
-    if (line[0] == '\0')
+    if (line[0] == '\0') {
         end_head(c);
-    else if (strncmp(line, "HTTP/", 5) == 0)
+        tell(c, HTTP_EVENT_ON_HEADERS_COMPLETE, NULL, 0, NULL, NULL);
+    } else if (strncmp(line, "HTTP/", 5) == 0) {
         start_head(c);
-    else if ((colon = strchr(line, ':')) != NULL) {
+        tell(c, HTTP_EVENT_ON_STATUS_CODE, NULL, 0, NULL, NULL);
+    } else if ((colon = strchr(line, ':')) != NULL) {
         *colon = '\0';
         take_header(c, line, colon + 1 + strspn(colon + 1, " \t"));
     }

@@ -153,6 +153,16 @@ esp_err_t example_disconnect(void)
     return ESP_OK;
 }
 
+esp_netif_t *get_example_netif(void)
+{
+    return &net.station;
+}
+
+esp_netif_t *get_example_netif_from_desc(const char *desc)
+{
+    return desc ? &net.station : NULL;
+}
+
 esp_err_t example_configure_stdin_stdout(void)
 {
     return ESP_OK;

@@ -8,10 +8,12 @@
 #include "esp/include/esp_log.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <mosquitto.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,50 +23,88 @@
 #define PORT_PLAIN           1883
 
 static const char *const tag = "mqtt_client";
-static const char *const base = "MQTT_EVENTS";
+
+ESP_EVENT_DEFINE_BASE(MQTT_EVENTS);
+
+#define HANDLERS_MAX 8
 
 struct esp_mqtt_client {
     struct mosquitto *m;
     SSL_CTX *tls;
     char *host;
     int port, keepalive;
-    esp_event_handler_t handler;
-    void *arg;
-    bool is_started;
+    struct {
+        esp_mqtt_event_id_t event;
+        esp_event_handler_t handler;
+        void *arg;
+    } handlers[HANDLERS_MAX];
+    atomic_int unconfirmed;
+    bool is_started, reconnects;
 };
 
-static void tell(struct esp_mqtt_client *c, esp_mqtt_event_t *event)
+static void tell(struct esp_mqtt_client *c, const esp_mqtt_event_t *what)
 {
+    esp_mqtt_error_codes_t none = {0};
+    esp_mqtt_event_t copy = *what, *event = &copy;
     event->client = c;
-    if (c->handler != NULL)
-        c->handler(c->arg, base, event->event_id, event);
+    event->protocol_ver = MQTT_PROTOCOL_V_3_1_1;
+    if (event->error_handle == NULL)
+        event->error_handle = &none;
+    for (int i = 0; i < HANDLERS_MAX; i++)
+        if (c->handlers[i].handler != NULL &&
+            (c->handlers[i].event == MQTT_EVENT_ANY || c->handlers[i].event == event->event_id))
+            c->handlers[i].handler(c->handlers[i].arg, MQTT_EVENTS, event->event_id, event);
 }
 
-static void on_connect(struct mosquitto *m, void *user, int rc)
+static void on_connect(struct mosquitto *m, void *user, int rc, int flags)
 {
     (void)m;
-    if (rc != 0)
-        ESP_LOGE(tag, "Connection refused: %s", mosquitto_connack_string(rc));
-    else
-        tell(user, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_CONNECTED});
+    if (rc == 0) {
+        tell(user, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_CONNECTED, .session_present = flags & 1});
+        return;
+    }
+    ESP_LOGE(tag, "Connection refused: %s", mosquitto_connack_string(rc));
+    esp_mqtt_error_codes_t codes = {.error_type = MQTT_ERROR_TYPE_CONNECTION_REFUSED,
+                                    .connect_return_code = (esp_mqtt_connect_return_code_t)rc};
+    tell(user, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_ERROR, .error_handle = &codes});
 }
 
 static void on_disconnect(struct mosquitto *m, void *user, int rc)
 {
-    (void)m, (void)rc;
-    tell(user, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_DISCONNECTED});
+    struct esp_mqtt_client *c = user;
+    if (rc != 0) { /* not by ourselves */
+        esp_mqtt_error_codes_t codes = {.error_type = MQTT_ERROR_TYPE_TCP_TRANSPORT,
+                                        .esp_transport_sock_errno = rc == MOSQ_ERR_ERRNO ? errno : 0};
+        tell(c, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_ERROR, .error_handle = &codes});
+    }
+    tell(c, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_DISCONNECTED});
+    if (!c->reconnects)
+        mosquitto_disconnect(m);
 }
 
 static void on_publish(struct mosquitto *m, void *user, int message_id)
 {
+    struct esp_mqtt_client *c = user;
     (void)m;
-    tell(user, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_PUBLISHED, .msg_id = message_id});
+    atomic_fetch_sub(&c->unconfirmed, 1);
+    tell(c, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_PUBLISHED, .msg_id = message_id});
 }
 
 static void on_subscribe(struct mosquitto *m, void *user, int message_id, int count, const int *granted)
 {
-    (void)m, (void)count, (void)granted;
-    tell(user, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_SUBSCRIBED, .msg_id = message_id});
+    char codes[32];
+    (void)m;
+    int n = count < (int)sizeof codes ? count : (int)sizeof codes;
+    for (int i = 0; i < n; i++)
+        codes[i] = (char)granted[i];
+    tell(user, &(esp_mqtt_event_t){
+                   .event_id = MQTT_EVENT_SUBSCRIBED, .msg_id = message_id, .data = codes, .data_len = n});
+}
+
+static void on_unsubscribe(struct mosquitto *m, void *user, int message_id)
+{
+    (void)m;
+    tell(user, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_UNSUBSCRIBED, .msg_id = message_id});
 }
 
 static void on_message(struct mosquitto *m, void *user, const struct mosquitto_message *message)
@@ -155,22 +195,30 @@ static bool is_secure(const esp_mqtt_client_config_t *config)
     return uri ? strncmp(uri, "mqtts://", 8) == 0 : config->broker.address.transport == MQTT_TRANSPORT_OVER_SSL;
 }
 
-/* Host and port of the URI, or of the single members. */
+/* Host and port of the URI: "mqtts://user@host:port/path", an IPv6 address in brackets. */
+static bool read_uri(struct esp_mqtt_client *c, const char *uri)
+{
+    const char *host = strstr(uri, "://"), *at;
+    host = host ? host + 3 : uri;
+    size_t len = strcspn(host, "/?");
+    if ((at = memchr(host, '@', len)) != NULL) {
+        len -= (size_t)(at + 1 - host);
+        host = at + 1;
+    }
+    size_t name = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?");
+    name = name < len ? name : len;
+    if (name < len && host[name] == ':')
+        c->port = (int)strtol(host + name + 1, NULL, 10);
+    free(c->host);
+    c->host = host[0] == '[' ? strndup(host + 1, name - 2) : strndup(host, name);
+    return c->host != NULL && *c->host != '\0';
+}
+
 static bool read_address(struct esp_mqtt_client *c, const esp_mqtt_client_config_t *config)
 {
-    const char *uri = config->broker.address.uri, *scheme = uri ? strstr(uri, "://") : NULL;
-    c->host = strdup(scheme ? scheme + 3 : config->broker.address.hostname ? config->broker.address.hostname : "");
-    if (c->host == NULL)
-        return false;
-    char *colon = strrchr(c->host, ':');
-    c->port = config->broker.address.port ? (int)config->broker.address.port
-              : is_secure(config)         ? PORT_TLS
-                                          : PORT_PLAIN;
-    if (scheme && colon != NULL) {
-        c->port = (int)strtol(colon + 1, NULL, 10);
-        *colon = '\0';
-    }
-    return *c->host != '\0';
+    const struct address_t *a = &config->broker.address;
+    c->port = a->port ? (int)a->port : is_secure(config) ? PORT_TLS : PORT_PLAIN;
+    return read_uri(c, a->uri ? a->uri : a->hostname ? a->hostname : "");
 }
 
 static void set_will(struct esp_mqtt_client *c, const struct last_will_t *w)
@@ -186,6 +234,7 @@ esp_mqtt_client_handle_t esp_mqtt_client_init(const esp_mqtt_client_config_t *co
     if (c == NULL)
         return NULL;
     mosquitto_lib_init();
+    c->reconnects = !config->network.disable_auto_reconnect;
     c->keepalive = config->session.keepalive ? config->session.keepalive : KEEPALIVE_DEFAULT_S;
     c->m = mosquitto_new(config->credentials.client_id, !config->session.disable_clean_session, c);
     bool is_good = c->m != NULL && read_address(c, config);
@@ -204,10 +253,11 @@ esp_mqtt_client_handle_t esp_mqtt_client_init(const esp_mqtt_client_config_t *co
     unsigned delay_s = delay_ms >= 1000 ? (unsigned)delay_ms / 1000 : 1;
     mosquitto_reconnect_delay_set(c->m, delay_s, delay_s, false);
     set_will(c, &config->session.last_will);
-    mosquitto_connect_callback_set(c->m, on_connect);
+    mosquitto_connect_with_flags_callback_set(c->m, on_connect);
     mosquitto_disconnect_callback_set(c->m, on_disconnect);
     mosquitto_publish_callback_set(c->m, on_publish);
     mosquitto_subscribe_callback_set(c->m, on_subscribe);
+    mosquitto_unsubscribe_callback_set(c->m, on_unsubscribe);
     mosquitto_message_callback_set(c->m, on_message);
     return c;
 }
@@ -215,17 +265,43 @@ esp_mqtt_client_handle_t esp_mqtt_client_init(const esp_mqtt_client_config_t *co
 esp_err_t esp_mqtt_client_register_event(esp_mqtt_client_handle_t client, esp_mqtt_event_id_t event,
                                          esp_event_handler_t event_handler, void *event_handler_arg)
 {
-    if (client == NULL || event != MQTT_EVENT_ANY)
-        return ESP_ERR_INVALID_ARG; /* handlers for single events are not kept apart here */
-    client->handler = event_handler;
-    client->arg = event_handler_arg;
-    return ESP_OK;
+    if (client == NULL || event_handler == NULL)
+        return ESP_ERR_INVALID_ARG;
+    for (int i = 0; i < HANDLERS_MAX; i++)
+        if (client->handlers[i].handler == NULL) {
+            client->handlers[i].event = event;
+            client->handlers[i].arg = event_handler_arg;
+            client->handlers[i].handler = event_handler;
+            return ESP_OK;
+        }
+    return ESP_ERR_NO_MEM;
+}
+
+esp_err_t esp_mqtt_client_unregister_event(esp_mqtt_client_handle_t client, esp_mqtt_event_id_t event,
+                                           esp_event_handler_t event_handler)
+{
+    if (client == NULL)
+        return ESP_ERR_INVALID_ARG;
+    for (int i = 0; i < HANDLERS_MAX; i++)
+        if (client->handlers[i].handler == event_handler && client->handlers[i].event == event) {
+            client->handlers[i].handler = NULL;
+            return ESP_OK;
+        }
+    return ESP_ERR_NOT_FOUND;
+}
+
+esp_err_t esp_mqtt_client_set_uri(esp_mqtt_client_handle_t client, const char *uri)
+{
+    return client != NULL && uri != NULL && read_uri(client, uri) ? ESP_OK : ESP_ERR_INVALID_ARG;
 }
 
 esp_err_t esp_mqtt_client_start(esp_mqtt_client_handle_t c)
 {
     if (c == NULL)
         return ESP_ERR_INVALID_ARG;
+    if (c->is_started)
+        return ESP_FAIL;
+    tell(c, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_BEFORE_CONNECT});
     /* The first attempt may fail; the loop tries again. */
     int rc = mosquitto_connect_async(c->m, c->host, c->port, c->keepalive);
     if (rc != MOSQ_ERR_SUCCESS)
@@ -242,6 +318,25 @@ esp_err_t esp_mqtt_client_stop(esp_mqtt_client_handle_t c)
     mosquitto_loop_stop(c->m, false);
     c->is_started = false;
     return ESP_OK;
+}
+
+esp_err_t esp_mqtt_client_disconnect(esp_mqtt_client_handle_t c)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    return mosquitto_disconnect(c->m) == MOSQ_ERR_SUCCESS ? ESP_OK : ESP_FAIL;
+}
+
+esp_err_t esp_mqtt_client_reconnect(esp_mqtt_client_handle_t c)
+{
+    if (c == NULL)
+        return ESP_ERR_INVALID_ARG;
+    return c->is_started && mosquitto_reconnect_async(c->m) == MOSQ_ERR_SUCCESS ? ESP_OK : ESP_FAIL;
+}
+
+int esp_mqtt_client_get_outbox_size(esp_mqtt_client_handle_t client)
+{
+    return client ? atomic_load(&client->unconfirmed) : 0;
 }
 
 esp_err_t esp_mqtt_client_destroy(esp_mqtt_client_handle_t c)
@@ -262,8 +357,30 @@ int esp_mqtt_client_publish(esp_mqtt_client_handle_t client, const char *topic, 
 {
     int message_id = -1;
     int size = len > 0 ? len : data ? (int)strlen(data) : 0;
+    atomic_fetch_add(&client->unconfirmed, 1); /* before it is sent: its confirmation may come at once */
     int rc = mosquitto_publish(client->m, &message_id, topic, size, data, qos, retain != 0);
-    return rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN ? message_id : -1;
+    if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN)
+        return qos == 0 ? 0 : message_id;
+    atomic_fetch_sub(&client->unconfirmed, 1);
+    return -1;
+}
+
+int esp_mqtt_client_enqueue(esp_mqtt_client_handle_t client, const char *topic, const char *data, int len, int qos,
+                            int retain, bool store)
+{
+    (void)store;
+    return esp_mqtt_client_publish(client, topic, data, len, qos, retain);
+}
+
+int esp_mqtt_client_subscribe_multiple(esp_mqtt_client_handle_t client, const esp_mqtt_topic_t *topic_list, int size)
+{
+    int message_id = -1;
+    for (int i = 0; i < size; i++) {
+        message_id = esp_mqtt_client_subscribe_single(client, topic_list[i].filter, topic_list[i].qos);
+        if (message_id < 0)
+            return -1;
+    }
+    return message_id;
 }
 
 int esp_mqtt_client_subscribe_single(esp_mqtt_client_handle_t client, const char *topic, int qos)

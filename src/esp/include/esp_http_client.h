@@ -43,7 +43,10 @@ typedef enum {
     HTTP_EVENT_ON_DATA,
     HTTP_EVENT_ON_FINISH,
     HTTP_EVENT_DISCONNECTED,
-    HTTP_EVENT_REDIRECT
+    HTTP_EVENT_REDIRECT,
+    /* These came in ESP-IDF 6, in the middle; here they stand last, so that the others keep 5.5's numbers. */
+    HTTP_EVENT_ON_HEADERS_COMPLETE,
+    HTTP_EVENT_ON_STATUS_CODE
 } esp_http_client_event_id_t;
 
 typedef struct esp_http_client_event {

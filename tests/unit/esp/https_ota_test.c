@@ -772,7 +772,7 @@ static void tls_is_verified(void **state)
 /* --- the client by itself --------------------------------------------------------------------- */
 
 struct heard {
-    int events[9], data;
+    int events[11], data;
     char header[64];
 };
 
