@@ -43,6 +43,17 @@ static uint32_t seal_of(uint32_t seq, uint32_t state)
     return crc32_of(CRC32_ESP_INIT, bytes_of(raw, sizeof raw));
 }
 
+/* ESP-IDF's bootloader changes a state and writes the label as it found it, so a trial that it began or ended stands
+ * beside the seal of the state before. */
+static bool fits_seal(uint32_t seal, uint32_t seq, uint32_t state)
+{
+    if (seal == seal_of(seq, state))
+        return true;
+    bool was_new = state == OTA_PENDING_VERIFY || state == OTA_ABORTED;
+    return (was_new && seal == seal_of(seq, OTA_NEW)) ||
+           (state == OTA_ABORTED && seal == seal_of(seq, OTA_PENDING_VERIFY));
+}
+
 static bool is_known_state(uint32_t state)
 {
     return state <= OTA_ABORTED || state == (uint32_t)OTA_UNDEFINED;
@@ -52,10 +63,14 @@ static void parse_record(struct ota_record *r, enum otadata_rules rules, const u
 {
     *r = (struct ota_record){.seq = get_u32(raw), .state = get_u32(raw + STATE_AT)};
     r->is_crc_good = get_u32(raw + CRC_AT) == seq_crc(r->seq);
-    if (get_u32(raw + SEAL_AT) == SEAL_MARK) {
-        uint32_t wanted = seal_of(r->seq, r->state), first = get_u32(raw + SEAL_AT + 4);
-        r->seal = first == wanted || get_u32(raw + SEAL_AT + 8) == wanted ? OTA_SEAL_RIGHT : OTA_SEAL_BROKEN;
-        r->sealed = first;
+    /* A write that was torn leaves bits of the mark at 1: that is no label of somebody else's. */
+    uint32_t mark = get_u32(raw + SEAL_AT);
+    if (mark != 0xffffffff && (mark & SEAL_MARK) == SEAL_MARK) {
+        uint32_t first = get_u32(raw + SEAL_AT + 4), second = get_u32(raw + SEAL_AT + 8);
+        bool is_right = fits_seal(first, r->seq, r->state) || fits_seal(second, r->seq, r->state);
+        r->seal = is_right && mark == SEAL_MARK ? OTA_SEAL_RIGHT : OTA_SEAL_BROKEN;
+        r->sealed[0] = first;
+        r->sealed[1] = second;
     }
     r->is_sound = r->is_crc_good;
     if (rules == OTADATA_SEALED)
@@ -112,17 +127,22 @@ unsigned otadata_slot(const struct otadata *o, unsigned record)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static void make_record(uint8_t raw[static RECORD_LEN], enum otadata_rules rules, uint32_t seq, uint32_t state)
+static enum err make_record(struct otadata *o, unsigned record, uint8_t raw[static RECORD_LEN], uint32_t seq,
+                            uint32_t state, struct why *why)
 {
     memset(raw, 0xff, RECORD_LEN);
+    /* The chip's code leaves the label as it is. */
+    enum err err =
+        o->rules == OTADATA_CHIP ? stretch_read(o->flash, record * FLASH_SECTOR_BYTES, raw, RECORD_LEN, why) : ERR_NONE;
     put_u32(raw, seq);
     put_u32(raw + STATE_AT, state);
     put_u32(raw + CRC_AT, seq_crc(seq));
-    if (rules == OTADATA_CHIP)
-        return;
+    if (o->rules == OTADATA_CHIP)
+        return err;
     put_u32(raw + SEAL_AT, SEAL_MARK);
     put_u32(raw + SEAL_AT + 4, seal_of(seq, state));
     put_u32(raw + SEAL_AT + 8, seal_of(seq, state));
+    return ERR_NONE;
 }
 
 _Static_assert(SEAL_AT + SEAL_LEN <= RECORD_HALF, "the seal comes with the number");
@@ -154,9 +174,10 @@ static enum err write_once(struct otadata *o, uint32_t at, const uint8_t raw[sta
 enum err otadata_write(struct otadata *o, unsigned record, uint32_t seq, enum ota_state state, struct why *why)
 {
     uint8_t raw[RECORD_LEN];
-    enum err err = ERR_FLASH;
-    make_record(raw, o->rules, seq, (uint32_t)state);
-    for (int i = 0; err != ERR_NONE && i < WRITE_TRIES; i++)
+    enum err err = make_record(o, record, raw, seq, (uint32_t)state, why);
+    if (err == ERR_NONE)
+        err = write_once(o, record * FLASH_SECTOR_BYTES, raw, why);
+    for (int i = 1; err != ERR_NONE && i < WRITE_TRIES; i++)
         err = write_once(o, record * FLASH_SECTOR_BYTES, raw, why);
     if (err != ERR_NONE)
         return why_add(why, err, "write otadata record %u", record);
@@ -261,7 +282,7 @@ static bool find_sealed_state(const struct ota_record *r, enum ota_state *state)
     static const enum ota_state all[] = {OTA_NEW,     OTA_PENDING_VERIFY, OTA_VALID,
                                          OTA_INVALID, OTA_ABORTED,        OTA_UNDEFINED};
     for (unsigned i = 0; r->is_crc_good && r->seal != OTA_SEAL_NONE && i < sizeof all / sizeof all[0]; i++)
-        if (seal_of(r->seq, (uint32_t)all[i]) == r->sealed) {
+        if (seal_of(r->seq, (uint32_t)all[i]) == r->sealed[0] || seal_of(r->seq, (uint32_t)all[i]) == r->sealed[1]) {
             *state = all[i];
             return true;
         }

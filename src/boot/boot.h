@@ -53,9 +53,9 @@ struct ota_record {
     uint32_t seq, state; /* raw words */
     bool is_crc_good;
     enum ota_seal seal;
-    uint32_t sealed; /* the seal's word, when there is one */
-    bool is_sound;   /* all that the rules ask for, but for the state's meaning */
-    bool is_barred;  /* its slot's secure version is too low */
+    uint32_t sealed[2]; /* the seal's word and its copy, when there is one */
+    bool is_sound;      /* all that the rules ask for, but for the state's meaning */
+    bool is_barred;     /* its slot's secure version is too low */
 };
 
 struct otadata {

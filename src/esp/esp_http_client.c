@@ -27,9 +27,9 @@
 #define TIMEOUT_DEFAULT_MS 5000
 #define REDIRECTS_DEFAULT  10
 #define AUTH_DEFAULT       10
-#define CURL_BUFFER        (2 * 1024L) /* small, because an update is to add little to the heap */
+#define CURL_BUFFER        (2 * 1024L)  /* small, because an update is to add little to the heap */
 #define UPLOAD_BUFFER      (16 * 1024L) /* the least that libcurl takes */
-#define KEPT_MAX           1 /* of the body, before the transfer is paused */
+#define KEPT_MAX           1            /* of the body, before the transfer is paused */
 #define HEADER_MAX         2048
 #define USER_AGENT         "ESP32 HTTP Client/1.0"
 

@@ -28,7 +28,7 @@ static struct {
     struct session *sessions;
     esp_ota_handle_t last;
     const esp_partition_t *verified; /* by the last esp_ota_end(), and not written to since; NULL: none */
-} ota; /* part of this room's context: ESP-IDF's handles are numbers */
+} ota;                               /* part of this room's context: ESP-IDF's handles are numbers */
 
 static void lock(void)
 {

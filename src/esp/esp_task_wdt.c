@@ -85,9 +85,10 @@ esp_err_t esp_task_wdt_init(const esp_task_wdt_config_t *config)
 static void start_by_options(void)
 {
     const struct esp_options *o = esp_context.start.options;
+    if (dog.timer != NULL)
+        return;
     esp_task_wdt_config_t config = {.timeout_ms = (uint32_t)o->wdt_timeout_s * 1000, .trigger_panic = o->wdt_panics};
-    if (dog.timer == NULL)
-        esp_task_wdt_init(&config);
+    esp_task_wdt_init(&config);
 }
 
 esp_err_t esp_task_wdt_deinit(void)

@@ -97,8 +97,8 @@ static void on_subscribe(struct mosquitto *m, void *user, int message_id, int co
     int n = count < (int)sizeof codes ? count : (int)sizeof codes;
     for (int i = 0; i < n; i++)
         codes[i] = (char)granted[i];
-    tell(user, &(esp_mqtt_event_t){
-                   .event_id = MQTT_EVENT_SUBSCRIBED, .msg_id = message_id, .data = codes, .data_len = n});
+    tell(user,
+         &(esp_mqtt_event_t){.event_id = MQTT_EVENT_SUBSCRIBED, .msg_id = message_id, .data = codes, .data_len = n});
 }
 
 static void on_unsubscribe(struct mosquitto *m, void *user, int message_id)

@@ -183,12 +183,38 @@ static bool item_is_whole(struct nvs_part *n, const uint8_t *map, struct place a
     return crc == get_u32(e->raw + 28);
 }
 
+#define STEADY_READS 16
+
+/* Whether bytes read the same each time. */
+static bool is_steady(struct nvs_part *n, uint32_t at, uint32_t len)
+{
+    for (uint32_t done = 0; done < len; done += ENTRY) {
+        uint8_t first[ENTRY], again[ENTRY];
+        uint32_t take = len - done < ENTRY ? len - done : ENTRY;
+        if (stretch_read(n->flash, at + done, first, take, NULL) != ERR_NONE)
+            return true; /* that is told elsewhere */
+        for (int i = 1; i < STEADY_READS; i++)
+            if (stretch_read(n->flash, at + done, again, take, NULL) != ERR_NONE || memcmp(first, again, take) != 0)
+                return false;
+    }
+    return true;
+}
+
+/* The item that was written last may be what a cut left between 0 and 1.  It reads well now; it must do so tomorrow. */
+static void check_last_item(struct nvs_part *n, struct place at, unsigned span)
+{
+    uint32_t mark = at.page * PAGE + NVS_BITMAP_AT + at.index / 4;
+    if (!is_steady(n, mark, (at.index + span - 1) / 4 - at.index / 4 + 1) || !is_steady(n, entry_at(at), span * ENTRY))
+        n->pages[at.page].is_unsound = true;
+}
+
 /* Erases what is broken on a page, counts, and finds the first entry that was never written. */
 static enum err repair_page(struct nvs_part *n, unsigned page, struct why *why)
 {
     struct nvs_page *p = &n->pages[page];
     const uint8_t *map = p->map;
     enum err err = ERR_NONE;
+    struct place last = {page, NVS_ENTRIES};
     p->next = p->erased = 0;
     for (unsigned i = 0; err == ERR_NONE && i < NVS_ENTRIES;) {
         struct place at = {page, i};
@@ -201,15 +227,21 @@ static enum err repair_page(struct nvs_part *n, unsigned page, struct why *why)
             break;
         if (mark == NVS_MARK_ERASED)
             p->erased++;
-        else if (mark == NVS_MARK_WRITTEN && item_is_whole(n, map, at, &e))
+        else if (mark == NVS_MARK_WRITTEN && item_is_whole(n, map, at, &e)) {
             span = e.raw[2];
-        else if (mark == NVS_MARK_WRITTEN || !is_blank)
+            last = at;
+        } else if (mark == NVS_MARK_WRITTEN || !is_blank)
             err = repair_item(n, at, 1, why); /* a cut while it was written */
         i += span;
         if (mark != NVS_MARK_EMPTY || !is_blank)
             p->next = (uint8_t)i;
     }
     /* Empty entries below one that was used are holes: they count as erased. */
+    if (err == ERR_NONE && p->state == NVS_PAGE_ACTIVE && last.index < NVS_ENTRIES) {
+        struct entry e;
+        if (read_entry(n, last, &e, NULL) == ERR_NONE && e.raw[2] >= 1 && e.raw[2] <= NVS_ENTRIES - last.index)
+            check_last_item(n, last, e.raw[2]);
+    }
     return err;
 }
 
@@ -396,7 +428,9 @@ static enum err set_page_state(struct nvs_part *n, unsigned page, int state, str
     return stretch_program(n->flash, page * PAGE, bytes_of(word, 4), why);
 }
 
-#define TRIES 2 /* at what the flash did not take */
+#define TRIES 2 /* at opening a page */
+#define PLACES_TRIED                                                                                                   \
+    16 /* for an item: a page program that was cut short leaves bits that do not stay in eight entries */
 
 static enum err open_page(struct nvs_part *n, unsigned page, struct why *why)
 {
@@ -468,7 +502,7 @@ static enum err copy_item(struct nvs_part *n, unsigned to, const struct entry *e
     if (err != ERR_NONE)
         return err;
     err = ERR_FLASH;
-    for (int i = 0; err == ERR_FLASH && i < TRIES && n->pages[to].next + e->raw[2] <= NVS_ENTRIES; i++)
+    while (err == ERR_FLASH && n->pages[to].next + e->raw[2] <= NVS_ENTRIES) /* each try takes the next place */
         err = append_raw(n, to, e, bytes_of(data, len), &now, why);
     return err;
 }
@@ -489,13 +523,14 @@ static enum err move_items(struct nvs_part *n, unsigned from, struct why *why)
             i++; /* what was spoilt since the mount cannot be moved */
             continue;
         }
-        if (n->pages[to].next + e.raw[2] > NVS_ENTRIES) {
+        err = copy_item(n, to, &e, at, why);
+        if (err == ERR_FLASH) { /* no room is left there, or none that takes it: another page does */
             err = set_page_state(n, to, NVS_PAGE_FULL, why);
             if (err == ERR_NONE)
                 err = activate_free_page(n, &to, why);
+            if (err == ERR_NONE)
+                err = copy_item(n, to, &e, at, why);
         }
-        if (err == ERR_NONE)
-            err = copy_item(n, to, &e, at, why);
         i += e.raw[2];
     }
     return err == ERR_NONE ? free_page(n, from, why) : err;
@@ -569,7 +604,7 @@ static enum err append(struct nvs_part *n, unsigned space, unsigned type, unsign
     struct entry e;
     make_head(&e, space, type, chunk, key, value);
     enum err err = ERR_FLASH;
-    for (int i = 0; err == ERR_FLASH && i < TRIES; i++) {
+    for (int i = 0; err == ERR_FLASH && i < PLACES_TRIED; i++) {
         unsigned page;
         err = make_room(n, e.raw[2], &page, why);
         if (err == ERR_NONE)

@@ -2,6 +2,7 @@
  * fault.c - the fault suite: every step of a node's life at which power can go or flash can lie, by classes.
  *
  *   fault [--part N] [--jobs N] [--seed N]     a fixed N-th of the cases (default: all), on so many processes
+ *   fault --tell-chip 1 ...                     prints what even our library cannot mend under the chip's bootloader
  *   fault --replay CASE                        one case, as a failure prints it
  *
  * Classes (reliability: which faults, which invariants): P1 one cut before or after a step; P2 inside a step; P3 bits
@@ -56,7 +57,7 @@ static const char *const class_names[CLASSES] = {"P1", "P2", "P3", "P4", "P6", "
 
 /* Shared by the processes: what was counted. */
 struct tally {
-    unsigned long cases[CLASSES], failed, chip_cases, chip_broken[INVARIANTS];
+    unsigned long cases[CLASSES], failed, chip_cases, chip_broken[INVARIANTS], unguarded, mended;
 };
 
 static struct {
@@ -67,6 +68,7 @@ static struct {
     struct tally *tally;  /* of this process */
     unsigned told;
     const char *program;
+    bool tells_chip;
 } suite = {.part = 1, .jobs = 1, .seed = 1};
 
 #define FAILURES_TOLD 10
@@ -83,8 +85,12 @@ static void count(enum class class, bool is_chip, const struct verdict *v, const
     suite.tally->cases[class]++;
     if (is_chip) {
         suite.tally->chip_cases++;
+        suite.tally->unguarded += v->unguarded;
+        suite.tally->mended += v->mended;
         for (unsigned i = 0; i < INVARIANTS; i++)
             suite.tally->chip_broken[i] += v->broken[i] > 0;
+        if (v->unguarded > v->mended && suite.tells_chip)
+            printf("not mended: %s\n", replay);
         return;
     }
     suite.tally->failed += is_broken;
@@ -269,13 +275,15 @@ static int replay(const char *text)
             return 64;
         rig_run(&c, &v, NULL);
     }
-    printf("%s: %s (%u boots, %ld steps)\n", text, v.story[0] ? v.story : "everything holds", v.boots, v.steps);
+    printf("%s: %s (%u boots, %ld steps; %u boots without a trial, %u of them mended)\n", text,
+           v.story[0] ? v.story : "everything holds", v.boots, v.steps, v.unguarded, v.mended);
     return v.story[0] != '\0';
 }
 
 static void report(const struct tally *all, double seconds)
 {
-    unsigned long cases = 0, failed = 0, chip_cases = 0, chip[INVARIANTS] = {0}, by_class[CLASSES] = {0};
+    unsigned long cases = 0, failed = 0, chip_cases = 0, unguarded = 0, mended = 0, chip[INVARIANTS] = {0},
+                  by_class[CLASSES] = {0};
     for (unsigned j = 0; j < suite.jobs; j++) {
         for (unsigned k = 0; k < CLASSES; k++)
             by_class[k] += all[j].cases[k];
@@ -283,6 +291,8 @@ static void report(const struct tally *all, double seconds)
             chip[k] += all[j].chip_broken[k];
         failed += all[j].failed;
         chip_cases += all[j].chip_cases;
+        unguarded += all[j].unguarded;
+        mended += all[j].mended;
     }
     for (unsigned k = 0; k < CLASSES; k++) {
         printf("%s %lu  ", class_names[k], by_class[k]);
@@ -294,6 +304,7 @@ static void report(const struct tally *all, double seconds)
            cases - chip_cases, failed, chip_cases);
     for (unsigned k = 0; k < INVARIANTS; k++)
         printf(" %s %lu%s", invariant_names[k], chip[k], k + 1 < INVARIANTS ? "," : "\n");
+    printf("of its %lu boots without a trial our library put %lu on trial at its start\n", unguarded, mended);
 }
 
 static int run_jobs(void)
@@ -333,6 +344,8 @@ int main(int argc, char **argv)
             suite.part = value;
         else if (strcmp(argv[i], "--jobs") == 0 && value > 0)
             suite.jobs = (unsigned)value;
+        else if (strcmp(argv[i], "--tell-chip") == 0)
+            suite.tells_chip = value != 0;
         else if (strcmp(argv[i], "--seed") == 0)
             suite.seed = value;
         else

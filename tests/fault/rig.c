@@ -47,8 +47,8 @@ static struct {
     uint32_t floor;          /* what the eFuse said last */
     unsigned cuts, attempts; /* of the update */
     bool is_done;            /* the application has nothing more to do */
-    bool is_quiet;
-    int phase; /* of the plots without images */
+    bool is_unguarded;       /* this boot is without its trial */
+    int phase;               /* of the plots without images */
 } rig;
 
 static const struct scenario any_content = {
@@ -455,6 +455,7 @@ static void check_boot(const struct boot_choice *choice)
 {
     const struct scenario *s = rig.c->scenario;
     rig.running = image_in(choice->slot);
+    rig.is_unguarded = false;
     if (rig.running < 0) {
         broken(I2_VERIFIED_ONLY, "what boots is none of the images", choice->index);
         return;
@@ -467,8 +468,11 @@ static void check_boot(const struct boot_choice *choice)
         return;
     for (unsigned i = 0; i < 2; i++)
         if (otadata_active(&o) == (int)i && (int)otadata_slot(&o, i) == choice->index &&
-            o.records[i].state != OTA_PENDING_VERIFY && !rig.confirmed[rig.running])
+            o.records[i].state != OTA_PENDING_VERIFY && !rig.confirmed[rig.running]) {
             broken(I3_MONITORED, "an unconfirmed image boots without its trial, state", (long)o.records[i].state);
+            rig.v->unguarded++;
+            rig.is_unguarded = true;
+        }
 }
 
 static void check_floor(void)
@@ -496,6 +500,10 @@ static void run_app(const struct boot_choice *choice)
     set_rules(choice->slot);
     if (esp_context_start(&start, NULL) != ERR_NONE)
         return;
+    esp_ota_img_states_t state;
+    if (rig.is_unguarded && esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK &&
+        state == ESP_OTA_IMG_PENDING_VERIFY)
+        rig.v->mended++;
     switch (rig.c->scenario->plot) {
     case PLOT_REWRITE:
         run_rewrite();

@@ -61,7 +61,8 @@ struct verdict {
     unsigned broken[INVARIANTS]; /* how often */
     char story[256];             /* of the first */
     long steps;                  /* of the whole life */
-    unsigned boots, mended;
+    unsigned boots;
+    unsigned unguarded, mended; /* boots without a trial; of them, those that the application's start put on trial */
 };
 
 /* A step of a life, for lists of steps worth cutting. */

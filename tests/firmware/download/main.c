@@ -1,5 +1,5 @@
-/* A firmware that measures: it updates itself from DOWNLOAD_URL as often as DOWNLOAD_ROUNDS says and prints how long each
- * took, then waits. */
+/* A firmware that measures: it updates itself from DOWNLOAD_URL as often as DOWNLOAD_ROUNDS says and prints how long
+ * each took, then waits. */
 #include "esp_https_ota.h"
 #include "esp_log.h"
 #include "esp_timer.h"

@@ -1,6 +1,6 @@
 /*
- * What the sample programs leave to the application: the self-test's verdict, and when to update.  The samples are compiled
- * as they are; their app_main() has another name here and is called first, as a start-up is.
+ * What the sample programs leave to the application: the self-test's verdict, and when to update.  The samples are
+ * compiled as they are; their app_main() has another name here and is called first, as a start-up is.
  */
 #include "esp_app_desc.h"
 #include "esp_err.h"

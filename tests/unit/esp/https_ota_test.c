@@ -1,4 +1,5 @@
-/* Goal: updates over HTTP and HTTPS meet every odd server, end with the right code, and leave only whole images selected. */
+/* Goal: updates over HTTP and HTTPS meet every odd server, end with the right code, and leave only whole images
+ * selected. */
 #include "esp/esp.h"
 #include "esp/include/esp_encrypted_img.h"
 #include "esp/include/esp_heap_caps.h"
@@ -12,8 +13,9 @@
 
 #define SIZE 0x100000
 
-static const char csv[] = "nvs,data,nvs,0x9000,0x6000\notadata,data,ota,0xf000,0x2000\nfactory,app,factory,0x20000,128K\n"
-                          "ota_0,app,ota_0,0x40000,128K\nota_1,app,ota_1,0x60000,128K\nblob,data,0x40,0x80000,128K\n";
+static const char csv[] =
+    "nvs,data,nvs,0x9000,0x6000\notadata,data,ota,0xf000,0x2000\nfactory,app,factory,0x20000,128K\n"
+    "ota_0,app,ota_0,0x40000,128K\nota_1,app,ota_1,0x60000,128K\nblob,data,0x40,0x80000,128K\n";
 
 static struct rig {
     uint8_t *bytes;
@@ -369,8 +371,9 @@ static void events_come_in_order(void **state)
     esp_event_handler_instance_t instance;
     (void)state;
     assert_int_equal(esp_event_loop_create_default(), ESP_OK);
-    assert_int_equal(esp_event_handler_instance_register(ESP_HTTPS_OTA_EVENT, ESP_EVENT_ANY_ID, note_event, &seen, &instance),
-                     ESP_OK);
+    assert_int_equal(
+        esp_event_handler_instance_register(ESP_HTTPS_OTA_EVENT, ESP_EVENT_ANY_ID, note_event, &seen, &instance),
+        ESP_OK);
     odd_server_play(rig.server, &s);
     assert_int_equal(update_from(rig.url), ESP_OK);
     while (seen.count == 0 || seen.ids[seen.count - 1] != ESP_HTTPS_OTA_FINISH)

@@ -44,7 +44,8 @@ static bool send_all(struct connection *c, const void *data, size_t len)
 {
     const char *at = data;
     while (len > 0) {
-        ssize_t n = c->ssl ? SSL_write(c->ssl, at, (int)(len < 16000 ? len : 16000)) : send(c->fd, at, len, MSG_NOSIGNAL);
+        ssize_t n =
+            c->ssl ? SSL_write(c->ssl, at, (int)(len < 16000 ? len : 16000)) : send(c->fd, at, len, MSG_NOSIGNAL);
         if (n <= 0)
             return false;
         at += n;
@@ -58,7 +59,8 @@ static bool read_head(struct connection *c, char *to, size_t size)
 {
     size_t have = 0;
     while (have + 1 < size) {
-        ssize_t n = c->ssl ? SSL_read(c->ssl, to + have, (int)(size - 1 - have)) : recv(c->fd, to + have, size - 1 - have, 0);
+        ssize_t n =
+            c->ssl ? SSL_read(c->ssl, to + have, (int)(size - 1 - have)) : recv(c->fd, to + have, size - 1 - have, 0);
         if (n <= 0)
             return false;
         have += (size_t)n;
@@ -144,12 +146,12 @@ static bool answer(struct connection *c, const struct odd_script *s, const char 
     struct bytes body = s->content;
     bool is_head = strncmp(head, "HEAD", 4) == 0;
     bool is_range = answer_range(s, head, &body, range, sizeof range);
-    int status = is_redirected                                             ? s->status
+    int status = is_redirected                                                     ? s->status
                  : s->needs_authorization && !strstr(head, s->needs_authorization) ? 401
-                 : is_head && s->refuses_head                              ? 405
-                 : s->status && s->redirects == 0                          ? s->status
-                 : is_range                                                ? 206
-                                                                           : 200;
+                 : is_head && s->refuses_head                                      ? 405
+                 : s->status && s->redirects == 0                                  ? s->status
+                 : is_range                                                        ? 206
+                                                                                   : 200;
     bool has_body = status == 200 || status == 206;
     bool has_length = s->body != BODY_CHUNKED && s->body != BODY_CHUNKED_CUT && s->body != BODY_UNTIL_CLOSE;
     if (!has_body)
@@ -158,9 +160,11 @@ static bool answer(struct connection *c, const struct odd_script *s, const char 
         wait_for_end(c);
         return false;
     }
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %d Odd\r\n%s%s", status, range, s->keeps_alive ? "" : "Connection: close\r\n");
+    int n = snprintf(text, sizeof text, "HTTP/1.1 %d Odd\r\n%s%s", status, range,
+                     s->keeps_alive ? "" : "Connection: close\r\n");
     if (has_length || !has_body)
-        n += snprintf(text + n, sizeof text - (size_t)n, "Content-Length: %ld\r\n", (long)body.len + (has_body ? s->length_off : 0));
+        n += snprintf(text + n, sizeof text - (size_t)n, "Content-Length: %ld\r\n",
+                      (long)body.len + (has_body ? s->length_off : 0));
     else if (s->body != BODY_UNTIL_CLOSE)
         n += snprintf(text + n, sizeof text - (size_t)n, "Transfer-Encoding: chunked\r\n");
     if (is_redirected && s->location != NULL)
@@ -312,7 +316,8 @@ static void to_pem(BIO *bio, char *to, size_t size)
     BIO_free(bio);
 }
 
-void odd_cert_make(struct odd_cert *c, const char *cn, long from_s, long to_s, const struct odd_cert *issuer, bool is_ca)
+void odd_cert_make(struct odd_cert *c, const char *cn, long from_s, long to_s, const struct odd_cert *issuer,
+                   bool is_ca)
 {
     static int serial = 1;
     EVP_PKEY *key = EVP_EC_gen("P-256"), *signer = key;
