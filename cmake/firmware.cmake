@@ -18,7 +18,8 @@ function(firmware name)
   target_compile_options(${name}.elf PRIVATE -Wno-pedantic -Wno-missing-prototypes)
   target_compile_definitions(${name}.elf PRIVATE PROJECT_VER="${ARG_VERSION}" ESP_PLATFORM)
   target_link_libraries(${name}.elf PRIVATE ota wire esp Threads::Threads)
-  target_link_options(${name}.elf PRIVATE -s)
+  target_compile_options(${name}.elf PRIVATE -ffunction-sections -fdata-sections)
+  target_link_options(${name}.elf PRIVATE -s -Wl,--gc-sections)
   add_custom_command(OUTPUT ${name}.bin
     COMMAND pluvio image pack $<TARGET_FILE:${name}.elf> --output ${name}.bin --project ${ARG_PROJECT} --version ${ARG_VERSION}
       --secure-version ${ARG_SECURE_VERSION} --quiet

@@ -53,12 +53,28 @@ static void deliver(struct esp_event_loop *loop, const struct posted *e)
     free(e->data);
 }
 
+static void drop_loop(struct esp_event_loop *loop)
+{
+    struct posted e;
+    while (xQueueReceive(loop->queue, &e, 0) == pdTRUE)
+        free(e.data);
+    while (loop->subscriptions != NULL) {
+        struct subscription *s = loop->subscriptions;
+        loop->subscriptions = s->next;
+        free(s);
+    }
+    vQueueDelete(loop->queue);
+    pthread_mutex_destroy(&loop->lock);
+    free(loop);
+}
+
 static void run_loop(void *arg)
 {
     struct esp_event_loop *loop = arg;
     struct posted e;
-    while (xQueueReceive(loop->queue, &e, portMAX_DELAY) == pdTRUE)
+    while (xQueueReceive(loop->queue, &e, portMAX_DELAY) == pdTRUE && e.base != NULL)
         deliver(loop, &e);
+    drop_loop(loop);
 }
 
 esp_err_t esp_event_loop_run(esp_event_loop_handle_t loop, TickType_t ticks_to_run)
@@ -101,25 +117,21 @@ esp_err_t esp_event_loop_create(const esp_event_loop_args_t *args, esp_event_loo
     return ESP_ERR_NO_MEM;
 }
 
+/* A loop's own task frees it, when it comes to this event. */
+static const struct posted the_end = {NULL, 0, NULL};
+
 esp_err_t esp_event_loop_delete(esp_event_loop_handle_t loop)
 {
     struct posted e;
     if (loop == NULL)
         return ESP_ERR_INVALID_ARG;
-    if (loop->task != NULL)
-        vTaskDelete(loop->task);
-    while (xQueueReceive(loop->queue, &e, 0) == pdTRUE)
-        free(e.data);
-    while (loop->subscriptions != NULL) {
-        struct subscription *s = loop->subscriptions;
-        loop->subscriptions = s->next;
-        free(s);
-    }
-    /* The task may still be on its way out of the queue, so the loop itself stays: a few hundred bytes, once. */
     if (loop->task == NULL) {
-        vQueueDelete(loop->queue);
-        free(loop);
+        drop_loop(loop);
+        return ESP_OK;
     }
+    while (xQueueSendToFront(loop->queue, &the_end, 0) != pdTRUE)
+        if (xQueueReceive(loop->queue, &e, 0) == pdTRUE)
+            free(e.data);
     return ESP_OK;
 }
 
