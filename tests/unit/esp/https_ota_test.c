@@ -385,6 +385,8 @@ static void events_come_in_order(void **state)
     assert_int_equal(seen.ids[seen.count - 2], ESP_HTTPS_OTA_UPDATE_BOOT_PARTITION);
     assert_int_equal(esp_event_handler_instance_unregister(ESP_HTTPS_OTA_EVENT, ESP_EVENT_ANY_ID, instance), ESP_OK);
     assert_int_equal(esp_event_loop_delete_default(), ESP_OK);
+    while (xTaskGetHandle("sys_evt") != NULL) /* it frees the loop */
+        vTaskDelay(1);
 }
 
 /* --- broken connections ----------------------------------------------------------------------- */

@@ -54,19 +54,37 @@ static bool send_all(struct connection *c, const void *data, size_t len)
     return true;
 }
 
-/* A head, and what of a body comes with it is dropped. */
+static ssize_t receive(struct connection *c, char *to, size_t size)
+{
+    return c->ssl ? SSL_read(c->ssl, to, (int)size) : recv(c->fd, to, size, 0);
+}
+
+/* A body is read to its end before anything is answered, and dropped. */
+static bool drop_body(struct connection *c, const char *head, size_t have)
+{
+    const char *length = strstr(head, "Content-Length: "), *body = strstr(head, "\r\n\r\n") + 4;
+    char dropped[512];
+    long left = length && length < body ? strtol(length + 16, NULL, 10) - (long)(have - (size_t)(body - head)) : 0;
+    while (left > 0) {
+        ssize_t n = receive(c, dropped, left < (long)sizeof dropped ? (size_t)left : sizeof dropped);
+        if (n <= 0)
+            return false;
+        left -= n;
+    }
+    return true;
+}
+
 static bool read_head(struct connection *c, char *to, size_t size)
 {
     size_t have = 0;
     while (have + 1 < size) {
-        ssize_t n =
-            c->ssl ? SSL_read(c->ssl, to + have, (int)(size - 1 - have)) : recv(c->fd, to + have, size - 1 - have, 0);
+        ssize_t n = receive(c, to + have, size - 1 - have);
         if (n <= 0)
             return false;
         have += (size_t)n;
         to[have] = '\0';
         if (strstr(to, "\r\n\r\n") != NULL)
-            return true;
+            return drop_body(c, to, have);
     }
     return false;
 }

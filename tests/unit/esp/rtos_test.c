@@ -271,6 +271,8 @@ static void the_default_loop_is_one(void **state)
     assert_true(atomic_load(&refused) > 0);
     assert_int_equal(esp_event_handler_instance_unregister(TEST_EVENT, ESP_EVENT_ANY_ID, instance), ESP_OK);
     assert_int_equal(esp_event_loop_delete_default(), ESP_OK);
+    while (xTaskGetHandle("sys_evt") != NULL) /* it frees the loop */
+        vTaskDelay(1);
     assert_int_equal(esp_event_loop_delete_default(), ESP_ERR_INVALID_STATE);
 }
 
