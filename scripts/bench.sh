@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image]        everything, or the verifier alone
+#   bench.sh BUILD-FOLDER [image|node]   everything, the verifier alone, or the virtual node alone
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -26,6 +26,52 @@ bench_image() {
   echo "memory while verifying      $memory kB at its peak, program and libraries included   [limit 8192 kB]"
 }
 
+# A virtual node downloads 12 MB into a slot and verifies them; `curl | sha256sum` does so to a file, from the same server,
+# in turns.  What the idle node keeps to itself is measured beside it.
+bench_node() {
+  local port folder=$work/node round from app server node
+  mkdir -p "$folder/www"
+  (printf '\177ELF'; head -c 12000000 /dev/urandom) >"$folder/elf"
+  "$bin/pluvio" image pack "$folder/elf" --project download --version 2 --output "$folder/www/image.bin" --quiet
+  printf 'nvs,data,nvs,0x9000,0x6000\notadata,data,ota,0xf000,0x2000\nfactory,app,factory,0x20000,2M\nota_0,app,ota_0,0x220000,12M\nota_1,app,ota_1,0xe20000,12M\n' >"$folder/table.csv"
+  "$bin/vesp" new "$folder/n.flash" --partitions "$folder/table.csv" --size 32M --app "$bin/download.bin"
+  port=$(free_port 28999)
+  python3 -m http.server "$port" --bind 127.0.0.1 --directory "$folder/www" >/dev/null 2>&1 &
+  server=$!
+  until curl -sf -o /dev/null "http://127.0.0.1:$port/"; do :; done
+  : >"$folder/ours"
+  DOWNLOAD_URL="http://127.0.0.1:$port/image.bin" DOWNLOAD_ROUNDS=15 "$bin/vesp" run "$folder/n.flash" >"$folder/out" 2>&1 &
+  node=$!
+  until grep -q '^idle' "$folder/out"; do
+    from=$(now_us); curl -s "http://127.0.0.1:$port/image.bin" | sha256sum >"$folder/sum"; echo $(($(now_us) - from)) >>"$folder/theirs"
+  done
+  for round in 1 2 3 4 5 6 7; do from=$(now_us); curl -s "http://127.0.0.1:$port/image.bin" | sha256sum >"$folder/sum"; echo $(($(now_us) - from)) >>"$folder/alone"; done
+  awk '$1 == "download" && $2 == "ESP_OK" { print $3 }' "$folder/out" >"$folder/ours"
+  local ours theirs
+  ours=$(median <"$folder/ours") theirs=$(cat "$folder/theirs" "$folder/alone" | median)
+  app=$(pgrep -P "$node" | head -1)
+  echo "download 12 MB to a slot    $ours us, verified; curl | sha256sum $theirs us: speed $(awk "BEGIN { printf \"%.2f\", $theirs / $ours }") of theirs   [limit 0.9]"
+  echo "memory of an idle node      $(awk '/^Private_Dirty/ { print $2 }' "/proc/$app/smaps_rollup") kB private and dirty   [limit 4096 kB]"
+  kill "$node" "$server"; wait "$node" "$server" 2>/dev/null || true
+}
+
+# A thousand nodes under one vesp, booted and idle: the sum of what they and vesp use, shared pages counted once.
+bench_thousand() {
+  local folder=$work/many i from vesp count=1000
+  mkdir -p "$folder"
+  printf 'nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\nfactory,app,factory,0x10000,256K\nota_0,app,ota_0,0x50000,256K\nota_1,app,ota_1,0x90000,256K\n' >"$folder/table.csv"
+  "$bin/vesp" new "$folder/0.flash" --partitions "$folder/table.csv" --size 832K --app "$bin/download.bin"
+  for i in $(seq 1 $((count - 1))); do cp "$folder/0.flash" "$folder/$i.flash"; cp "$folder/0.flash.ini" "$folder/$i.flash.ini"; done
+  from=$(now_us)
+  "$bin/vesp" run "$folder"/*.flash >"$folder/out" 2>&1 &
+  vesp=$!
+  until [ "$(cat "$folder"/*.log 2>/dev/null | grep -c '^idle')" -ge $count ]; do :; done
+  local took=$((($(now_us) - from) / 1000))
+  local kb; kb=$(for i in "$vesp" $(pgrep -P "$vesp"); do awk '/^Pss:/ { print $2 }' "/proc/$i/smaps_rollup"; done | awk '{ sum += $1 } END { print sum }')
+  echo "a thousand nodes            $kb kB in all, booted in $took ms   [limit 4194304 kB]"
+  kill "$vesp"; wait "$vesp" 2>/dev/null || true
+}
+
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 
 https=$(free_port 28443) http=$(free_port 28080) node=$(free_port 28500) mqtt=$(free_port 28883)
@@ -43,6 +89,7 @@ stop() { kill "$pid"; wait "$pid" || true; pid=''; }
 kb() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$pid/status"; }
 
 if [ "${2:-}" = image ]; then bench_image; exit 0; fi
+if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 
 start; first=$ms; stop
 best=99999 worst=0
@@ -72,4 +119,6 @@ from=$(now_us)
 for _ in $(seq 20); do curl -s --cacert "$work/data/keys/ca.crt" -o /dev/null "$url"; done
 echo "one download over TLS       $((($(now_us) - from) / 20)) us for $size bytes, handshake and curl included"
 bench_image
+bench_node
+bench_thousand
 stop

@@ -26,6 +26,18 @@ static enum err check(const struct flash *f, uint32_t at, size_t len, struct why
     return ERR_NONE;
 }
 
+#define TOUCHED_MAX (256 * 1024)
+
+/* The file's pages that were touched count as the process's memory.  After a while they are let go; what is in the file
+ * stays there, and a pointer into it stays good. */
+static void give_back(struct flash_file *f, size_t len)
+{
+    if (atomic_fetch_add_explicit(&f->touched, len, memory_order_relaxed) + len < TOUCHED_MAX)
+        return;
+    atomic_store_explicit(&f->touched, 0, memory_order_relaxed);
+    madvise(f->bytes, f->flash.size_bytes, MADV_DONTNEED);
+}
+
 /* --- power ------------------------------------------------------------------------------------ */
 
 /* Whether power goes in the middle of the operation that now begins. */
@@ -60,8 +72,10 @@ static enum err file_read(struct flash *flash, uint32_t at, void *to, size_t len
 {
     struct flash_file *f = (struct flash_file *)flash;
     enum err err = check(flash, at, len, why);
-    if (err == ERR_NONE && len > 0)
+    if (err == ERR_NONE && len > 0) {
         memcpy(to, f->bytes + at, len);
+        give_back(f, len);
+    }
     return err;
 }
 
@@ -91,6 +105,7 @@ static enum err file_program(struct flash *flash, uint32_t at, struct bytes from
         program_page(f, to, from.at + done, len);
         done += len;
     }
+    give_back(f, from.len);
     return err;
 }
 
@@ -107,6 +122,7 @@ static enum err file_erase(struct flash *flash, uint32_t sector, struct why *why
         end_torn(f, at, blank, sizeof blank);
     }
     memset(f->bytes + at, 0xff, FLASH_SECTOR_BYTES);
+    give_back(f, FLASH_SECTOR_BYTES);
     if (f->control != NULL)
         atomic_fetch_add_explicit(&f->control->erases, 1, memory_order_relaxed);
     take_time(f, ERASE_NS);

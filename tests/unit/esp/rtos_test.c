@@ -313,7 +313,7 @@ static void the_watchdog_barks(void **state)
 
 static char printed[512];
 
-static int keep(const char *format, va_list args)
+static int __attribute__((format(printf, 1, 0))) keep(const char *format, va_list args)
 {
     return vsnprintf(printed, sizeof printed, format, args);
 }
