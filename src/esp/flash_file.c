@@ -26,7 +26,7 @@ static enum err check(const struct flash *f, uint32_t at, size_t len, struct why
     return ERR_NONE;
 }
 
-#define TOUCHED_MAX (256 * 1024)
+#define TOUCHED_MAX (64 * 1024) /* the kernel maps up to sixteen pages for one that is touched */
 
 /* The file's pages that were touched count as the process's memory.  After a while they are let go; what is in the file
  * stays there, and a pointer into it stays good. */
