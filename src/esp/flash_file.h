@@ -24,7 +24,7 @@ struct flash_file {
     int fd;
     uint8_t *bytes; /* the file, shared with whoever else has it open */
     bool is_slow;
-    _Atomic size_t touched; /* bytes since memory was last given back, see give_back() */
+    _Atomic size_t touched;        /* bytes since memory was last given back, see give_back() */
     struct flash_control *control; /* NULL: nobody watches */
 };
 
