@@ -46,6 +46,7 @@ bench_node() {
     from=$(now_us); curl -s "http://127.0.0.1:$port/image.bin" | sha256sum >"$folder/sum"; echo $(($(now_us) - from)) >>"$folder/theirs"
   done
   for round in 1 2 3 4 5 6 7; do from=$(now_us); curl -s "http://127.0.0.1:$port/image.bin" | sha256sum >"$folder/sum"; echo $(($(now_us) - from)) >>"$folder/alone"; done
+  sleep 1 # the node has come to rest
   awk '$1 == "download" && $2 == "ESP_OK" { print $3 }' "$folder/out" >"$folder/ours"
   local ours theirs
   ours=$(median <"$folder/ours") theirs=$(cat "$folder/theirs" "$folder/alone" | median)

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "esp/include/esp_log.h"
+#include "esp/include/esp_timer.h"
 #include "image/image.h"
 
 #include <stdio.h>
@@ -142,6 +143,24 @@ void esp_end(int status)
     _exit(status);
 }
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+#define REST_US 500000 /* after the last touch, roughly */
+
+static esp_timer_handle_t rest_timer; /* part of the context */
+
+static void rest(void *arg)
+{
+    flash_file_rest(arg);
+}
+
+/* A node that is idle keeps no pages of its flash.  The timer may run already; then it comes soon enough. */
+static void rest_later(struct flash_file *f)
+{
+    (void)f;
+    esp_timer_start_once(rest_timer, REST_US);
+}
+
 /* --- what vesp hands over --------------------------------------------------------------------- */
 
 static void give_up(const char *what)
@@ -193,6 +212,9 @@ void esp_context_open(const struct esp_options *options)
     struct esp_start s = {.flash = &e->file.flash, .options = options, .crt_bundle = getenv("VESP_CRT_BUNDLE")};
     if (flash_file_init(&e->file, (int)variable("VESP_FLASH_FD"), &why) != ERR_NONE)
         give_up(why.text);
+    esp_timer_create_args_t timer = {.callback = rest, .arg = &e->file, .name = "flash"};
+    if (esp_timer_create(&timer, &rest_timer) == ESP_OK)
+        e->file.on_touch = rest_later;
     e->file.is_slow = speed != NULL && strcmp(speed, "real") == 0;
     if (control != NULL)
         e->file.control = flash_control_map((int)strtol(control, NULL, 10));

@@ -26,16 +26,23 @@ static enum err check(const struct flash *f, uint32_t at, size_t len, struct why
     return ERR_NONE;
 }
 
-#define TOUCHED_MAX (64 * 1024) /* the kernel maps up to sixteen pages for one that is touched */
+#define TOUCHED_MAX (256 * 1024)
 
 /* The file's pages that were touched count as the process's memory.  After a while they are let go; what is in the file
  * stays there, and a pointer into it stays good. */
-static void give_back(struct flash_file *f, size_t len)
+void flash_file_rest(struct flash_file *f)
 {
-    if (atomic_fetch_add_explicit(&f->touched, len, memory_order_relaxed) + len < TOUCHED_MAX)
-        return;
     atomic_store_explicit(&f->touched, 0, memory_order_relaxed);
     madvise(f->bytes, f->flash.size_bytes, MADV_DONTNEED);
+}
+
+static void give_back(struct flash_file *f, size_t len)
+{
+    size_t before = atomic_fetch_add_explicit(&f->touched, len, memory_order_relaxed);
+    if (before == 0 && f->on_touch != NULL)
+        f->on_touch(f);
+    if (before + len >= TOUCHED_MAX)
+        flash_file_rest(f);
 }
 
 /* --- power ------------------------------------------------------------------------------------ */

@@ -24,12 +24,16 @@ struct flash_file {
     int fd;
     uint8_t *bytes; /* the file, shared with whoever else has it open */
     bool is_slow;
-    _Atomic size_t touched;        /* bytes since memory was last given back, see give_back() */
-    struct flash_control *control; /* NULL: nobody watches */
+    _Atomic size_t touched;                 /* bytes since memory was last given back, see give_back() */
+    void (*on_touch)(struct flash_file *f); /* when it is touched after a rest; NULL: nobody asks */
+    struct flash_control *control;          /* NULL: nobody watches */
 };
 
 /* Takes an open descriptor; the file's size is the flash's, a multiple of the sector. */
 enum err flash_file_init(struct flash_file *f, int fd, struct why *why);
+
+/* Gives the pages that were touched back to the system: they are the file's again. */
+void flash_file_rest(struct flash_file *f);
 
 /* Lets go of the file's memory; the descriptor stays the caller's. */
 void flash_file_deinit(struct flash_file *f);
