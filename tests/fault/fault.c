@@ -27,26 +27,27 @@
     METADATA "factory,app,factory,0x10000,64K\nota_0,app,ota_0,0x20000,64K\nota_1,app,ota_1,0x30000,64K\n"
 #define TWO_SLOTS METADATA "ota_0,app,ota_0,0x10000,64K\nota_1,app,ota_1,0x20000,64K\n"
 
-/* name, plot, table, runs from, rollback, anti-rollback, chip, history */
+/* name, plot, table, runs from, rollback, anti-rollback, chip, history, fallen */
 #define SCENARIOS(suffix, is_chip)                                                                                     \
-    {"first" suffix, PLOT_UPDATE, WITH_FACTORY, "factory", true, false, is_chip, false},                               \
-        {"a-to-b" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_0", true, false, is_chip, true},                             \
-        {"b-to-a" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_1", true, false, is_chip, true},                             \
-        {"first-plain" suffix, PLOT_UPDATE, WITH_FACTORY, "factory", false, false, is_chip, false},                    \
-        {"a-to-b-plain" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_0", false, false, is_chip, true},                      \
-        {"b-to-a-plain" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_1", false, false, is_chip, true},                      \
-        {"two-slots" suffix, PLOT_UPDATE, TWO_SLOTS, "ota_0", true, false, is_chip, false},                            \
-        {"self-test" suffix, PLOT_SELF_TEST, WITH_FACTORY, "ota_0", true, false, is_chip, true},                       \
-        {"watchdog" suffix, PLOT_WATCHDOG, WITH_FACTORY, "ota_0", true, false, is_chip, true},                         \
-        {"first-watchdog" suffix, PLOT_WATCHDOG, WITH_FACTORY, "factory", true, false, is_chip, false},                \
-        {"floor" suffix, PLOT_UPDATE, TWO_SLOTS, "ota_0", true, true, is_chip, true},                                  \
+    {"first" suffix, PLOT_UPDATE, WITH_FACTORY, "factory", true, false, is_chip, false, false},                        \
+        {"a-to-b" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_0", true, false, is_chip, true, false},                      \
+        {"b-to-a" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_1", true, false, is_chip, true, false},                      \
+        {"first-plain" suffix, PLOT_UPDATE, WITH_FACTORY, "factory", false, false, is_chip, false, false},             \
+        {"a-to-b-plain" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_0", false, false, is_chip, true, false},               \
+        {"b-to-a-plain" suffix, PLOT_UPDATE, WITH_FACTORY, "ota_1", false, false, is_chip, true, false},               \
+        {"two-slots" suffix, PLOT_UPDATE, TWO_SLOTS, "ota_0", true, false, is_chip, false, false},                     \
+        {"self-test" suffix, PLOT_SELF_TEST, WITH_FACTORY, "ota_0", true, false, is_chip, true, false},                \
+        {"watchdog" suffix, PLOT_WATCHDOG, WITH_FACTORY, "ota_0", true, false, is_chip, true, false},                  \
+        {"first-watchdog" suffix, PLOT_WATCHDOG, WITH_FACTORY, "factory", true, false, is_chip, false, false},         \
+        {"fallen" suffix, PLOT_UPDATE, WITH_FACTORY, "factory", true, false, is_chip, false, true},                    \
+        {"floor" suffix, PLOT_UPDATE, TWO_SLOTS, "ota_0", true, true, is_chip, true, false},                           \
     {                                                                                                                  \
-        "rewrite" suffix, PLOT_REWRITE, WITH_FACTORY, "ota_0", true, false, is_chip, true                              \
+        "rewrite" suffix, PLOT_REWRITE, WITH_FACTORY, "ota_0", true, false, is_chip, true, false                       \
     }
 
 static const struct scenario scenarios[] = {
     SCENARIOS("", false),
-    {"nvs", PLOT_NVS, WITH_FACTORY, "factory", true, false, false, false},
+    {"nvs", PLOT_NVS, WITH_FACTORY, "factory", true, false, false, false, false},
     SCENARIOS("-chip", true),
 };
 

@@ -61,6 +61,7 @@ static const struct scenario any_content = {
     true,
     false,
     false,
+    false,
     false};
 
 static void broken(enum invariant i, const char *text, long number)
@@ -181,6 +182,19 @@ static void make_history(const struct scenario *s)
     put_image(is_first ? "ota_1" : "ota_0", LEFTOVER);
 }
 
+/* A confirmed image that was spoilt since. */
+static void make_fallen(const struct scenario *s)
+{
+    struct otadata o;
+    put_image("ota_0", LEFTOVER);
+    struct stretch slot = partition_stretch(nor_flash(rig.nor), label("ota_0"));
+    uint8_t zeros[64] = {0};
+    if (otadata_open(&o, s->is_chip ? OTADATA_CHIP : OTADATA_SEALED, nor_flash(rig.nor), &rig.table, NULL) != ERR_NONE)
+        abort();
+    otadata_write(&o, 0, 1, OTA_VALID, NULL);
+    stretch_program(slot, 5000, bytes_of(zeros, sizeof zeros), NULL);
+}
+
 static struct nor *start_of(const struct scenario *s)
 {
     static const struct scenario *last;
@@ -191,6 +205,8 @@ static struct nor *start_of(const struct scenario *s)
     make_flash(s);
     if (s->has_history)
         make_history(s);
+    if (s->has_fallen)
+        make_fallen(s);
     if (s->plot == PLOT_REWRITE)
         put_image("factory", OLD);
     last = s;

@@ -48,6 +48,7 @@ struct scenario {
     bool has_rollback, has_anti_rollback;
     bool is_chip;     /* the chip's bootloader: no seals */
     bool has_history; /* both otadata records are written, the other slot holds a longer image */
+    bool has_fallen;  /* otadata names ota_0, whose image is broken: the bootloader falls through */
 };
 
 struct fault_case {
