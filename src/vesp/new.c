@@ -104,6 +104,8 @@ static error_t take_new(int key, char *arg, struct argp_state *state)
         argp_error(state, "there is no chip %s", arg);
     if (key == ARGP_KEY_END && o->path == NULL)
         argp_error(state, "name the flash file to make");
+    if (key == ARGP_KEY_END && o->secure_version != NULL && !o->settings.has_anti_rollback)
+        argp_error(state, "--secure-version needs --anti-rollback");
     return key == 'C' || key == ARGP_KEY_END ? 0 : take_switch(key, o);
 }
 
@@ -234,8 +236,7 @@ static enum err write_beside(const struct new_options *o, struct why *why)
     if (err != ERR_NONE)
         return err;
     uint32_t version = (uint32_t)strtoul(o->secure_version, NULL, 0);
-    err = n.efuse.flash.flash ? efuse_raise(&n.efuse, version, why)
-                              : why_set(why, ERR_USAGE, "--secure-version needs --anti-rollback");
+    err = efuse_raise(&n.efuse, version, why);
     node_close(&n);
     return err;
 }
