@@ -4,16 +4,12 @@
  */
 #include "esp/include/esp_http_client.h"
 
-#include "base/buf.h"
 #include "base/text.h"
 #include "esp/esp.h"
+#include "esp/http_client.h"
 #include "esp/include/esp_log.h"
-#include "esp/include/esp_tls_errors.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,40 +30,6 @@
 #define USER_AGENT         "ESP32 HTTP Client/1.0"
 
 static const char *const tag = "HTTP_CLIENT";
-
-struct header {
-    char *key, *value;
-    struct header *next;
-};
-
-struct esp_http_client {
-    CURL *easy;
-    CURLM *multi;
-    char *url, *username, *password;
-    esp_http_client_method_t method;
-    esp_http_client_auth_type_t auth_type;
-    struct header *headers;
-    struct curl_slist *sent_headers;
-    const char *post;
-    int post_len;
-    int timeout_ms, max_redirects, max_auth, redirects, auths;
-    bool follows;
-    http_event_handle_cb handler;
-    void *user_data;
-    CURLU *resolver;
-    struct curl_slist *connect_to; /* for common_name */
-    /* the request that runs */
-    bool is_open, is_connected, is_sent, is_done, is_paused, has_head, is_chunked, keeps_alive, has_digest_round;
-    int write_len; /* as open() was told */
-    struct buf up; /* to be sent */
-    size_t up_taken;
-    bool is_up_paused, is_up_done;
-    struct buf kept; /* of the body */
-    size_t taken;
-    int64_t received, length, range_total;
-    char *location, *challenge;
-    CURLcode result;
-};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -120,12 +82,6 @@ static size_t on_upload(char *to, size_t size, size_t count, void *user)
     return n;
 }
 
-static void set_text(char **to, const char *value)
-{
-    free(*to);
-    *to = value ? strdup(value) : NULL;
-}
-
 static void take_header(struct esp_http_client *c, char *key, char *value)
 {
     if (strcasecmp(key, "Content-Length") == 0)
@@ -133,9 +89,9 @@ static void take_header(struct esp_http_client *c, char *key, char *value)
     else if (strcasecmp(key, "Transfer-Encoding") == 0)
         c->is_chunked = strstr(value, "chunked") != NULL;
     else if (strcasecmp(key, "Location") == 0)
-        set_text(&c->location, value);
+        http_set_text(&c->location, value);
     else if (strcasecmp(key, "WWW-Authenticate") == 0)
-        set_text(&c->challenge, value);
+        http_set_text(&c->challenge, value);
     else if (strcasecmp(key, "Connection") == 0)
         c->keeps_alive = strcasecmp(value, "close") != 0;
     else if (strcasecmp(key, "Content-Range") == 0) {
@@ -151,8 +107,8 @@ static void start_head(struct esp_http_client *c)
     c->length = c->range_total = -1;
     c->is_chunked = false;
     c->keeps_alive = true;
-    set_text(&c->location, NULL);
-    set_text(&c->challenge, NULL);
+    http_set_text(&c->location, NULL);
+    http_set_text(&c->challenge, NULL);
 }
 
 static void end_head(struct esp_http_client *c)
@@ -194,70 +150,6 @@ static int on_connected(void *user, char *remote, char *local, int remote_port, 
     tell(c, HTTP_EVENT_ON_CONNECTED, NULL, 0, NULL, NULL);
     tell(c, HTTP_EVENT_HEADERS_SENT, NULL, 0, NULL, NULL);
     return CURL_PREREQFUNC_OK;
-}
-
-/* --- TLS -------------------------------------------------------------------------------------- */
-
-static bool is_pem(const char *bytes, size_t len)
-{
-    return strncmp(bytes, "-----BEGIN", 10) == 0 || (len == 0 && strstr(bytes, "-----BEGIN") != NULL);
-}
-
-/* DER becomes PEM, which libcurl takes from memory. */
-static char *pem_of(const char *bytes, size_t len, size_t *pem_len)
-{
-    if (is_pem(bytes, len)) {
-        *pem_len = strnlen(bytes, len ? len : SIZE_MAX);
-        return strndup(bytes, *pem_len);
-    }
-    const unsigned char *at = (const unsigned char *)bytes;
-    X509 *cert = d2i_X509(NULL, &at, (long)len);
-    BIO *bio = BIO_new(BIO_s_mem());
-    char *text = NULL, *pem = NULL;
-    if (cert != NULL && bio != NULL && PEM_write_bio_X509(bio, cert) == 1) {
-        *pem_len = (size_t)BIO_get_mem_data(bio, &text);
-        pem = strndup(text, *pem_len);
-    }
-    BIO_free(bio);
-    X509_free(cert);
-    return pem;
-}
-
-static void set_blob(struct esp_http_client *c, CURLoption option, const char *bytes, size_t len)
-{
-    size_t pem_len = 0;
-    char *pem = pem_of(bytes, len, &pem_len);
-    struct curl_blob blob = {pem, pem_len, CURL_BLOB_COPY};
-    if (pem != NULL)
-        curl_easy_setopt(c->easy, option, &blob);
-    free(pem);
-}
-
-static void set_versions(struct esp_http_client *c, esp_http_client_proto_ver_t version)
-{
-    long bounds = CURL_SSLVERSION_TLSv1_2;
-    if (version == ESP_HTTP_CLIENT_TLS_VER_TLS_1_2)
-        bounds |= CURL_SSLVERSION_MAX_TLSv1_2;
-    if (version == ESP_HTTP_CLIENT_TLS_VER_TLS_1_3)
-        bounds = CURL_SSLVERSION_TLSv1_3;
-    curl_easy_setopt(c->easy, CURLOPT_SSLVERSION, bounds);
-}
-
-static void set_tls(struct esp_http_client *c, const esp_http_client_config_t *config)
-{
-    set_versions(c, config->tls_version);
-    if (config->cert_pem != NULL)
-        set_blob(c, CURLOPT_CAINFO_BLOB, config->cert_pem, config->cert_len);
-    else if (esp_context.start.crt_bundle != NULL)
-        curl_easy_setopt(c->easy, CURLOPT_CAINFO, esp_context.start.crt_bundle);
-    if (config->client_cert_pem != NULL && config->client_key_pem != NULL) {
-        set_blob(c, CURLOPT_SSLCERT_BLOB, config->client_cert_pem, config->client_cert_len);
-        set_blob(c, CURLOPT_SSLKEY_BLOB, config->client_key_pem, config->client_key_len);
-        if (config->client_key_password != NULL)
-            curl_easy_setopt(c->easy, CURLOPT_KEYPASSWD, config->client_key_password);
-    }
-    if (config->skip_cert_common_name_check)
-        curl_easy_setopt(c->easy, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -320,7 +212,7 @@ static void set_options(struct esp_http_client *c, const esp_http_client_config_
     curl_easy_setopt(e, CURLOPT_READDATA, c);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
-    set_tls(c, config);
+    http_set_tls(c, config);
     if (config->common_name != NULL && !config->skip_cert_common_name_check)
         set_common_name(c, config->common_name);
 }
@@ -372,8 +264,8 @@ esp_http_client_handle_t esp_http_client_init(const esp_http_client_config_t *co
     c->method = config->method;
     c->auth_type = config->auth_type;
     c->length = c->range_total = -1;
-    set_text(&c->username, config->username);
-    set_text(&c->password, config->password);
+    http_set_text(&c->username, config->username);
+    http_set_text(&c->password, config->password);
     set_options(c, config);
     return c;
 }
@@ -728,7 +620,7 @@ esp_err_t esp_http_client_set_redirection(esp_http_client_handle_t c)
     curl_url_cleanup(c->resolver);
     c->resolver = next;
     if (curl_url_get(next, CURLUPART_URL, &url, 0) == CURLUE_OK)
-        set_text(&c->url, url);
+        http_set_text(&c->url, url);
     curl_free(url);
     c->redirects++;
     tell(c, HTTP_EVENT_REDIRECT, NULL, 0, NULL, NULL);
@@ -758,248 +650,4 @@ bool esp_http_client_set_auth_data(esp_http_client_handle_t c, const char *auth_
     free(c->challenge);
     c->challenge = strndup(auth_data, (size_t)len);
     return c->challenge != NULL;
-}
-
-/* --- what the request is ---------------------------------------------------------------------- */
-
-esp_err_t esp_http_client_set_url(esp_http_client_handle_t c, const char *url)
-{
-    char *whole = NULL;
-    if (c == NULL || url == NULL)
-        return ESP_ERR_INVALID_ARG;
-    if (curl_url_set(c->resolver, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
-        return ESP_ERR_INVALID_ARG;
-    if (curl_url_get(c->resolver, CURLUPART_URL, &whole, 0) == CURLUE_OK)
-        set_text(&c->url, whole);
-    curl_free(whole);
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_get_url(esp_http_client_handle_t c, char *url, const int len)
-{
-    if (c == NULL || url == NULL || len <= 0)
-        return ESP_ERR_INVALID_ARG;
-    snprintf(url, (size_t)len, "%s", c->url);
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_method(esp_http_client_handle_t c, esp_http_client_method_t method)
-{
-    if (c == NULL || (unsigned)method >= HTTP_METHOD_MAX)
-        return ESP_ERR_INVALID_ARG;
-    c->method = method;
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_timeout_ms(esp_http_client_handle_t c, int timeout_ms)
-{
-    if (c == NULL)
-        return ESP_ERR_INVALID_ARG;
-    c->timeout_ms = timeout_ms;
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_post_field(esp_http_client_handle_t c, const char *data, int len)
-{
-    if (c == NULL)
-        return ESP_ERR_INVALID_ARG;
-    c->post = data;
-    c->post_len = data ? len : 0;
-    char *type = NULL;
-    esp_http_client_get_header(c, "Content-Type", &type);
-    if (data != NULL && type == NULL)
-        return esp_http_client_set_header(c, "Content-Type", "application/x-www-form-urlencoded");
-    return ESP_OK;
-}
-
-int esp_http_client_get_post_field(esp_http_client_handle_t c, char **data)
-{
-    if (c == NULL || c->post == NULL)
-        return 0;
-    *data = (char *)(uintptr_t)c->post;
-    return c->post_len;
-}
-
-static struct header **find_header(struct esp_http_client *c, const char *key)
-{
-    struct header **at = &c->headers;
-    while (*at != NULL && strcasecmp((*at)->key, key) != 0)
-        at = &(*at)->next;
-    return at;
-}
-
-esp_err_t esp_http_client_delete_header(esp_http_client_handle_t c, const char *key)
-{
-    struct header **at = find_header(c, key), *h = *at;
-    if (h != NULL) {
-        *at = h->next;
-        free(h->key);
-        free(h->value);
-        free(h);
-    }
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_delete_all_headers(esp_http_client_handle_t c)
-{
-    while (c->headers != NULL)
-        esp_http_client_delete_header(c, c->headers->key);
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_header(esp_http_client_handle_t c, const char *key, const char *value)
-{
-    if (c == NULL || key == NULL)
-        return ESP_ERR_INVALID_ARG;
-    esp_http_client_delete_header(c, key);
-    if (value == NULL)
-        return ESP_OK;
-    struct header *h = calloc(1, sizeof *h);
-    if (h != NULL) {
-        h->key = strdup(key);
-        h->value = strdup(value);
-    }
-    if (h == NULL || h->key == NULL || h->value == NULL) {
-        if (h != NULL) {
-            free(h->key);
-            free(h->value);
-        }
-        free(h);
-        return ESP_ERR_NO_MEM;
-    }
-    *find_header(c, key) = h;
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_get_header(esp_http_client_handle_t c, const char *key, char **value)
-{
-    if (c == NULL || key == NULL || value == NULL)
-        return ESP_ERR_INVALID_ARG;
-    struct header *h = *find_header(c, key);
-    *value = h ? h->value : NULL;
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_username(esp_http_client_handle_t c, const char *username)
-{
-    if (c == NULL)
-        return ESP_ERR_INVALID_ARG;
-    set_text(&c->username, username);
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_password(esp_http_client_handle_t c, const char *password)
-{
-    if (c == NULL)
-        return ESP_ERR_INVALID_ARG;
-    set_text(&c->password, password);
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_authtype(esp_http_client_handle_t c, esp_http_client_auth_type_t auth_type)
-{
-    if (c == NULL)
-        return ESP_ERR_INVALID_ARG;
-    c->auth_type = auth_type;
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_get_user_data(esp_http_client_handle_t c, void **data)
-{
-    if (c == NULL || data == NULL)
-        return ESP_ERR_INVALID_ARG;
-    *data = c->user_data;
-    return ESP_OK;
-}
-
-esp_err_t esp_http_client_set_user_data(esp_http_client_handle_t c, void *data)
-{
-    if (c == NULL)
-        return ESP_ERR_INVALID_ARG;
-    c->user_data = data;
-    return ESP_OK;
-}
-
-/* --- what the answer is ----------------------------------------------------------------------- */
-
-int esp_http_client_get_status_code(esp_http_client_handle_t c)
-{
-    long status = 0;
-    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-    return (int)status;
-}
-
-int64_t esp_http_client_get_content_length(esp_http_client_handle_t c)
-{
-    return c->is_chunked ? -1 : c->length;
-}
-
-int64_t esp_http_client_get_content_range(esp_http_client_handle_t c)
-{
-    return c->range_total;
-}
-
-bool esp_http_client_is_chunked_response(esp_http_client_handle_t c)
-{
-    return c->is_chunked || c->length < 0;
-}
-
-/* libcurl takes chunks apart by itself. */
-esp_err_t esp_http_client_get_chunk_length(esp_http_client_handle_t c, int *len)
-{
-    if (c == NULL || len == NULL)
-        return ESP_FAIL;
-    *len = (int)(c->kept.len - c->taken);
-    return c->is_chunked ? ESP_OK : ESP_FAIL;
-}
-
-bool esp_http_client_is_complete_data_received(esp_http_client_handle_t c)
-{
-    if (c->method == HTTP_METHOD_HEAD)
-        return c->has_head;
-    /* All bytes that were announced may be here before libcurl has noticed that it is done. */
-    if (c->length >= 0 && !c->is_chunked)
-        return c->has_head && c->received == c->length;
-    return c->is_done && c->result == CURLE_OK;
-}
-
-bool esp_http_client_is_persistent_connection(esp_http_client_handle_t c)
-{
-    return c->keeps_alive;
-}
-
-esp_http_client_transport_t esp_http_client_get_transport_type(esp_http_client_handle_t c)
-{
-    char *scheme = NULL;
-    esp_http_client_transport_t type = HTTP_TRANSPORT_UNKNOWN;
-    if (c != NULL && curl_url_get(c->resolver, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
-        type = strcasecmp(scheme, "https") == 0 ? HTTP_TRANSPORT_OVER_SSL : HTTP_TRANSPORT_OVER_TCP;
-    curl_free(scheme);
-    return type;
-}
-
-int esp_http_client_get_errno(esp_http_client_handle_t c)
-{
-    long number = 0;
-    curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &number);
-    return (int)number;
-}
-
-esp_err_t esp_http_client_get_and_clear_last_tls_error(esp_http_client_handle_t c, int *esp_tls_error_code,
-                                                       int *esp_tls_flags)
-{
-    long verified = 0;
-    curl_easy_getinfo(c->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
-    esp_err_t err = c->result == CURLE_COULDNT_RESOLVE_HOST       ? ESP_ERR_ESP_TLS_CANNOT_RESOLVE_HOSTNAME
-                    : c->result == CURLE_COULDNT_CONNECT          ? ESP_ERR_ESP_TLS_FAILED_CONNECT_TO_HOST
-                    : c->result == CURLE_OPERATION_TIMEDOUT       ? ESP_ERR_ESP_TLS_CONNECTION_TIMEOUT
-                    : c->result == CURLE_PEER_FAILED_VERIFICATION ? ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED
-                    : c->result == CURLE_SSL_CONNECT_ERROR        ? ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED
-                                                                  : ESP_OK;
-    if (esp_tls_error_code != NULL)
-        *esp_tls_error_code = err ? (int)c->result : 0;
-    if (esp_tls_flags != NULL)
-        *esp_tls_flags = (int)verified;
-    c->result = CURLE_OK;
-    return err;
 }
