@@ -6,7 +6,7 @@
 #ifndef PLUVIO_ESP_OPTIONS_OF_SDKCONFIG_H
 #define PLUVIO_ESP_OPTIONS_OF_SDKCONFIG_H
 
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 #include "esp/options.h"
 

@@ -7,7 +7,7 @@
 #ifndef PLUVIO_RMAKER_OPTIONS_H
 #define PLUVIO_RMAKER_OPTIONS_H
 
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 #ifndef CONFIG_ESP_RMAKER_OTA_AUTOFETCH_PERIOD
 #define CONFIG_ESP_RMAKER_OTA_AUTOFETCH_PERIOD 0

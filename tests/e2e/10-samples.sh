@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Goal: the sample programs, compiled unchanged, update themselves over HTTPS: the simple way, the step-by-step way, and
-# back again when the self-test fails.
+# back again when the self-test fails or the new image hangs.
 . "$(dirname "$0")/lib.sh" "$@"
 samples=$root/../shared/samples
 [ -f "$samples/partitions.csv" ] || { echo "the sample programs are not there: skipped"; exit 77; }
@@ -25,6 +25,18 @@ grep -q "OTA succeeded, rebooting" "$work/n1.log" || die "start_ota() did not sa
 grep -q "OTA firmware validated" "$work/n1.log" || die "the self-test was not run"
 grep -q "booting ota_0: sample 2.0.0" "$work/n1.log" || die "the first update did not go to ota_0"
 "$bin/vesp" flash show "$work/n1.flash" | grep -q "0  seq 1 -> ota_0, valid, CRC good, sealed  (active)" || die "otadata is not valid"
+
+# the same node takes an image that hangs: the watchdog resets it, and the image that asked for it runs again
+cp "$bin/hang.bin" "$work/www/sample-4.0.0.bin"
+cp "$work/n1.flash" "$work/n2.flash"
+env SAMPLE_URL="https://127.0.0.1:$https/sample-4.0.0.bin" SAMPLE_TARGET=4.0.0 "$bin/vesp" run "$work/n2.flash" >"$work/n2.log" 2>&1 &
+vesp=$!
+came_back() { sed -n '/sample 4.0.0/,$p' "$work/n2.log" | grep -q "sample runs 2.0.0"; }
+wait_for 60 came_back || die "the image that hangs was not rolled back: $(cat "$work/n2.log")"
+grep -q "the task watchdog reset the node" "$work/n2.log" || die "it was not the watchdog"
+kill "$vesp"
+wait "$vesp" || true
+"$bin/vesp" flash show "$work/n2.flash" | grep -q "ota_1, aborted" || die "the image that hung is not aborted"
 
 rolled_back() { sed -n '/Self-test failed, rolling back!/,$p' "$work/n1.log" | grep -q "sample runs 2.0.0"; }
 env SAMPLE_URL="https://127.0.0.1:$https/sample-3.0.0.bin" SAMPLE_TARGET=3.0.0 SAMPLE_PROGRESS=1 "$bin/vesp" run "$work/n1.flash" >"$work/n1.log" 2>&1 &

@@ -8,7 +8,7 @@
 #ifndef PLUVIO_ESP_ESP_ENCRYPTED_IMG_H
 #define PLUVIO_ESP_ESP_ENCRYPTED_IMG_H
 
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 #include "esp_err.h"
 

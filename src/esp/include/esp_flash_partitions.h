@@ -5,7 +5,7 @@
 #define PLUVIO_ESP_ESP_FLASH_PARTITIONS_H
 
 #include "esp_err.h"
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 #include <stdbool.h>
 #include <stdint.h>

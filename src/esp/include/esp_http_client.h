@@ -7,7 +7,7 @@
 #ifndef PLUVIO_ESP_ESP_HTTP_CLIENT_H
 #define PLUVIO_ESP_ESP_HTTP_CLIENT_H
 
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 #include "esp_err.h"
 

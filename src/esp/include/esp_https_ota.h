@@ -12,7 +12,7 @@
 #include "esp_event.h"
 #include "esp_http_client.h"
 #include "esp_ota_ops.h"
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 #define ESP_ERR_HTTPS_OTA_BASE        0x9000
 #define ESP_ERR_HTTPS_OTA_IN_PROGRESS (ESP_ERR_HTTPS_OTA_BASE + 1)

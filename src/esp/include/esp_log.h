@@ -4,7 +4,7 @@
 #ifndef PLUVIO_ESP_ESP_LOG_H
 #define PLUVIO_ESP_ESP_LOG_H
 
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 #include <inttypes.h>
 #include <stdarg.h>

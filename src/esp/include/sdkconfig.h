@@ -1,7 +1,8 @@
 /*
  * sdkconfig.h - the options an ordinary RainMaker application is built with.
  *
- * An application that wants others has a sdkconfig.h of its own, found before this one.
+ * An application that wants others has a sdkconfig.h of its own, in a folder that is searched before this one; that is
+ * why headers include it in angle brackets, which do not look beside the header first.
  */
 #ifndef PLUVIO_ESP_SDKCONFIG_H
 #define PLUVIO_ESP_SDKCONFIG_H

@@ -6,7 +6,7 @@
 #ifndef PLUVIO_ESP_FREERTOS_FREERTOS_H
 #define PLUVIO_ESP_FREERTOS_FREERTOS_H
 
-#include "sdkconfig.h"
+#include <sdkconfig.h>
 
 /* ESP-IDF's port brings these, and firmware counts on it. */
 #include <assert.h>
