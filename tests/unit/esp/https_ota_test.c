@@ -352,7 +352,7 @@ static void a_server_must_be_verified(void **state)
 }
 
 struct seen {
-    int count;
+    atomic_int count; /* raised when the id is there */
     int32_t ids[200];
 };
 
@@ -360,8 +360,11 @@ static void note_event(void *arg, esp_event_base_t base, int32_t id, void *data)
 {
     struct seen *seen = arg;
     (void)base, (void)data;
-    if (seen->count < 200)
-        seen->ids[seen->count++] = id;
+    int n = atomic_load(&seen->count);
+    if (n < 200) {
+        seen->ids[n] = id;
+        atomic_store(&seen->count, n + 1);
+    }
 }
 
 static void events_come_in_order(void **state)
