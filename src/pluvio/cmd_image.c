@@ -21,6 +21,7 @@ enum err command_image_pack(int argc, char **argv, struct why *why)
         {"project", 'p', "NAME", "Project name, 1 to 31 characters"},
         {"version", 'v', "VERSION", "Version, 1 to 31 characters"},
         {"secure-version", 'S', "NUMBER", "Secure version, for anti-rollback (default: 0)"},
+        {"chip", 'c', "NAME", "The chip whose place a virtual node takes: esp32c3, ... (default: linux)"},
         {"quiet", 'q', NULL, "Print nothing"},
         {NULL, 0, NULL, NULL},
     };
@@ -29,13 +30,16 @@ enum err command_image_pack(int argc, char **argv, struct why *why)
     struct options o;
     struct buf elf = {0}, image = {0};
     options_parse(&o, argc, argv, &line);
-    const char *output = option(&o, "output"), *secure = option(&o, "secure-version");
+    const char *output = option(&o, "output"), *secure = option(&o, "secure-version"), *name = option(&o, "chip");
+    const struct chip *chip = name ? chip_find_name(name) : chip_find(CHIP_LINUX);
+    if (chip == NULL || chip->id == CHIP_NONE)
+        return why_set(why, ERR_USAGE, "--chip=%s is no chip that runs ESP-IDF", name);
     struct pack_options pack = {option(&o, "project"),
                                 option(&o, "version"),
                                 "",
                                 "",
                                 secure ? (uint32_t)strtoul(secure, NULL, 0) : 0,
-                                CHIP_LINUX};
+                                chip->id};
     if (output == NULL || pack.project_name == NULL || pack.version == NULL)
         return why_set(why, ERR_USAGE, "give --output, --project and --version");
     enum err err = read_file(o.arguments[0], &elf, why);

@@ -69,4 +69,9 @@ grep -q "no partition holds an image that may run" b.log || die "the error does 
 # another chip's rules
 ! "$bin/vesp" new c.flash --partitions t.csv --size 10M --chip esp32c3 --app "$bin/download.bin" 2>err || die "a Linux image was taken for an ESP32-C3"
 grep -q "ESP32-C3" err || die "the error names no chip: $(cat err)"
+"$bin/pluvio" image pack "$bin/download.elf" --project download --version 1.0.0 --chip esp32c3 --output c3.bin --quiet
+"$bin/vesp" new c.flash --partitions t.csv --size 10M --chip esp32c3 --app c3.bin || die "an image for that chip was not taken"
+"$bin/vesp" run c.flash >c.log 2>&1 &
+pids+=($!)
+wait_for 60 says c '^idle' || die "the node that stands for an ESP32-C3 does not run: $(cat c.log)"
 echo "vesp does what it says"
