@@ -162,6 +162,7 @@ static bool trust_server(SSL_CTX *tls, const struct verification_t *v, const cha
 {
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls);
     uint8_t address[16];
+    host = v->common_name ? v->common_name : host; /* the name that the certificate is expected to carry */
     bool is_ip = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     if (!v->skip_cert_common_name_check)
@@ -173,12 +174,31 @@ static bool trust_server(SSL_CTX *tls, const struct verification_t *v, const cha
     return SSL_CTX_set_default_verify_paths(tls) == 1;
 }
 
+#define ALPN_MAX 256
+
+/* Names of application protocols, as servers on port 443 tell MQTT from HTTP: each with its length before it. */
+static bool offer_protocols(SSL_CTX *tls, const char *const *protocols)
+{
+    unsigned char wire[ALPN_MAX];
+    unsigned len = 0;
+    for (; protocols != NULL && *protocols != NULL; protocols++) {
+        size_t n = strlen(*protocols);
+        if (n == 0 || n > 255 || len + 1 + n > sizeof wire)
+            return false;
+        wire[len++] = (unsigned char)n;
+        memcpy(wire + len, *protocols, n);
+        len += (unsigned)n;
+    }
+    return len == 0 || SSL_CTX_set_alpn_protos(tls, wire, len) == 0;
+}
+
 static SSL_CTX *make_tls(const esp_mqtt_client_config_t *config, const char *host)
 {
     const struct authentication_t *a = &config->credentials.authentication;
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     bool is_good = tls != NULL && SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
                    trust_server(tls, &config->broker.verification, host) &&
+                   offer_protocols(tls, config->broker.verification.alpn_protos) &&
                    (a->certificate == NULL || (use_cert_chain(tls, a->certificate) && a->key && use_key(tls, a->key)));
     if (is_good)
         return tls;
