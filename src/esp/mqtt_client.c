@@ -6,6 +6,7 @@
 
 #include "esp/esp.h"
 #include "esp/include/esp_log.h"
+#include "esp/rtos.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,7 +41,49 @@ struct esp_mqtt_client {
     } handlers[HANDLERS_MAX];
     atomic_int unconfirmed;
     bool is_started, reconnects;
+    int delay_ms;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_stopping;
 };
+
+#define LOOP_MS 1000 /* of libmosquitto's loop without anything to do */
+
+/* Until somebody stops the client or the delay is over; true: go on. */
+static bool wait_delay(struct esp_mqtt_client *c)
+{
+    struct timespec deadline;
+    rtos_deadline(pdMS_TO_TICKS(c->delay_ms), &deadline);
+    pthread_mutex_lock(&c->lock);
+    while (!c->is_stopping && pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != ETIMEDOUT)
+        ;
+    bool goes_on = !c->is_stopping;
+    pthread_mutex_unlock(&c->lock);
+    return goes_on;
+}
+
+static bool is_stopping(struct esp_mqtt_client *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool is = c->is_stopping;
+    pthread_mutex_unlock(&c->lock);
+    return is;
+}
+
+/* libmosquitto's own thread ends for good when a connection breaks inside TLS; a node must come back from anything. */
+static void *run_client(void *arg)
+{
+    struct esp_mqtt_client *c = arg;
+    int rc = mosquitto_reconnect(c->m);
+    while (!is_stopping(c)) {
+        if (rc == MOSQ_ERR_SUCCESS)
+            rc = mosquitto_loop(c->m, LOOP_MS, 1);
+        else if (wait_delay(c) && c->reconnects)
+            rc = mosquitto_reconnect(c->m);
+    }
+    return NULL;
+}
 
 static void tell(struct esp_mqtt_client *c, const esp_mqtt_event_t *what)
 {
@@ -77,9 +120,8 @@ static void on_disconnect(struct mosquitto *m, void *user, int rc)
                                         .esp_transport_sock_errno = rc == MOSQ_ERR_ERRNO ? errno : 0};
         tell(c, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_ERROR, .error_handle = &codes});
     }
+    (void)m;
     tell(c, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_DISCONNECTED});
-    if (!c->reconnects)
-        mosquitto_disconnect(m);
 }
 
 static void on_publish(struct mosquitto *m, void *user, int message_id)
@@ -254,6 +296,8 @@ esp_mqtt_client_handle_t esp_mqtt_client_init(const esp_mqtt_client_config_t *co
     if (c == NULL)
         return NULL;
     mosquitto_lib_init();
+    pthread_mutex_init(&c->lock, NULL);
+    rtos_condition_init(&c->changed);
     c->reconnects = !config->network.disable_auto_reconnect;
     c->keepalive = config->session.keepalive ? config->session.keepalive : KEEPALIVE_DEFAULT_S;
     c->m = mosquitto_new(config->credentials.client_id, !config->session.disable_clean_session, c);
@@ -270,8 +314,8 @@ esp_mqtt_client_handle_t esp_mqtt_client_init(const esp_mqtt_client_config_t *co
     if (config->credentials.username != NULL)
         mosquitto_username_pw_set(c->m, config->credentials.username, config->credentials.authentication.password);
     int delay_ms = config->network.reconnect_timeout_ms ? config->network.reconnect_timeout_ms : RECONNECT_DEFAULT_MS;
-    unsigned delay_s = delay_ms >= 1000 ? (unsigned)delay_ms / 1000 : 1;
-    mosquitto_reconnect_delay_set(c->m, delay_s, delay_s, false);
+    c->delay_ms = delay_ms;
+    mosquitto_threaded_set(c->m, true);
     set_will(c, &config->session.last_will);
     mosquitto_connect_with_flags_callback_set(c->m, on_connect);
     mosquitto_disconnect_callback_set(c->m, on_disconnect);
@@ -326,7 +370,8 @@ esp_err_t esp_mqtt_client_start(esp_mqtt_client_handle_t c)
     int rc = mosquitto_connect_async(c->m, c->host, c->port, c->keepalive);
     if (rc != MOSQ_ERR_SUCCESS)
         ESP_LOGW(tag, "%s:%d cannot be reached yet: %s", c->host, c->port, mosquitto_strerror(rc));
-    c->is_started = mosquitto_loop_start(c->m) == MOSQ_ERR_SUCCESS;
+    c->is_stopping = false;
+    c->is_started = pthread_create(&c->thread, NULL, run_client, c) == 0;
     return c->is_started ? ESP_OK : ESP_FAIL;
 }
 
@@ -334,8 +379,12 @@ esp_err_t esp_mqtt_client_stop(esp_mqtt_client_handle_t c)
 {
     if (c == NULL || !c->is_started)
         return ESP_FAIL;
+    pthread_mutex_lock(&c->lock);
+    c->is_stopping = true;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
     mosquitto_disconnect(c->m);
-    mosquitto_loop_stop(c->m, false);
+    pthread_join(c->thread, NULL);
     c->is_started = false;
     return ESP_OK;
 }
@@ -367,6 +416,8 @@ esp_err_t esp_mqtt_client_destroy(esp_mqtt_client_handle_t c)
     if (c->m != NULL)
         mosquitto_destroy(c->m);
     SSL_CTX_free(c->tls);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->changed);
     free(c->host);
     free(c);
     return ESP_OK;
