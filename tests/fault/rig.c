@@ -45,7 +45,7 @@ static struct {
     bool confirmed[IMAGES];  /* somebody called mark_valid in it */
     bool refused[IMAGES];    /* or found it bad */
     uint32_t floor;          /* what the eFuse said last */
-    unsigned cuts, attempts; /* of the update */
+    unsigned cuts; /* of the update */
     bool is_done;            /* the application has nothing more to do */
     bool is_unguarded;       /* this boot is without its trial */
     int phase;               /* of the plots without images */
@@ -297,7 +297,6 @@ static esp_err_t update(void)
     nvs_handle_t nvs = 0;
     esp_err_t err = nvs_open("ota", NVS_READWRITE, &nvs);
     uint32_t from = err == ESP_OK ? remembered(nvs, slot) : 0;
-    rig.attempts++;
     if (err == ESP_OK)
         err = from > 0 ? esp_ota_resume(slot, OTA_WITH_SEQUENTIAL_WRITES, from, &handle)
                        : esp_ota_begin(slot, OTA_WITH_SEQUENTIAL_WRITES, &handle);
@@ -618,7 +617,7 @@ static void prepare(const struct fault_case *c, struct verdict *v)
     rig.running = -1;
     rig.floor = 0;
     rig.phase = 0;
-    rig.cuts = rig.attempts = 0;
+    rig.cuts = 0;
     rig.is_done = false;
     rig.nor = nor_branch(start, NULL);
     if (rig.nor == NULL ||
