@@ -40,15 +40,15 @@ static struct {
     struct bootloader loader;
     struct efuse efuse;
     struct esp_options options;
-    int running;             /* image that runs, -1 */
-    int target;              /* image that the job is about */
-    bool confirmed[IMAGES];  /* somebody called mark_valid in it */
-    bool refused[IMAGES];    /* or found it bad */
-    uint32_t floor;          /* what the eFuse said last */
-    unsigned cuts; /* of the update */
-    bool is_done;            /* the application has nothing more to do */
-    bool is_unguarded;       /* this boot is without its trial */
-    int phase;               /* of the plots without images */
+    int running;            /* image that runs, -1 */
+    int target;             /* image that the job is about */
+    bool confirmed[IMAGES]; /* somebody called mark_valid in it */
+    bool refused[IMAGES];   /* or found it bad */
+    uint32_t floor;         /* what the eFuse said last */
+    unsigned cuts;          /* of the update */
+    bool is_done;           /* the application has nothing more to do */
+    bool is_unguarded;      /* this boot is without its trial */
+    int phase;              /* of the plots without images */
 } rig;
 
 static const struct scenario any_content = {

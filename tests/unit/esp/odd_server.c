@@ -208,8 +208,13 @@ static void *serve(void *arg)
         server->redirected += is_redirected;
         server->requests++;
         snprintf(server->last, sizeof server->last, "%s", head);
+        /* a copy: the client may be done, and the test have freed its content, before the last send returns */
+        struct buf content = {0};
+        buf_add(&content, script.content.at, script.content.len);
         pthread_mutex_unlock(&server->lock);
+        script.content = bytes_of(content.at, content.len);
         goes_on = answer(c, &script, head, is_redirected);
+        buf_deinit(&content);
     }
     if (c->ssl != NULL)
         SSL_free(c->ssl); /* without a goodbye, which is what a cut looks like */
