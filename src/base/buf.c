@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+void buf_over(struct buf *b, void *memory, size_t size)
+{
+    *b = (struct buf){.at = memory, .cap = size, .is_fixed = true};
+    b->at[0] = '\0';
+}
+
 bool buf_reserve(struct buf *b, size_t more)
 {
     if (b->is_failed || more > SIZE_MAX / 4 - b->len)
@@ -14,6 +20,10 @@ bool buf_reserve(struct buf *b, size_t more)
     size_t need = b->len + more + 1;
     if (need <= b->cap)
         return true;
+    if (b->is_fixed) {
+        b->is_failed = true;
+        return false;
+    }
     size_t cap = b->cap ? b->cap * 2 : 256;
     while (cap < need)
         cap *= 2;
@@ -68,6 +78,7 @@ char *buf_take(struct buf *b)
 
 void buf_deinit(struct buf *b)
 {
-    free(b->at);
+    if (!b->is_fixed)
+        free(b->at);
     *b = (struct buf){0};
 }

@@ -1,8 +1,8 @@
 /*
- * buf.h - bytes that grow on the heap.  For server rooms and tools; rooms that run on a node use text.h.
+ * buf.h - bytes that grow on the heap, or fill memory of the caller's (buf_over): the node's mind allocates nothing.
  *
- * Promises: `at` is always terminated by a 0 that `len` does not count; a failed allocation is remembered in
- * `is_failed` and every later call does nothing, so a caller may check once, at the end.
+ * Promises: `at` is always terminated by a 0 that `len` does not count; a failed allocation, or more than the caller's
+ * memory holds, is remembered in `is_failed` and every later call does nothing, so a caller may check once, at the end.
  */
 #ifndef PLUVIO_BASE_BUF_H
 #define PLUVIO_BASE_BUF_H
@@ -12,8 +12,11 @@
 struct buf {
     char *at;
     size_t len, cap;
-    bool is_failed;
+    bool is_failed, is_fixed; /* fixed: `at` is the caller's memory, never grown nor freed */
 };
+
+/* A buffer over `size` bytes of the caller's, at least 1; it needs no buf_deinit(), and buf_take() is not for it. */
+void buf_over(struct buf *b, void *memory, size_t size);
 
 void buf_add(struct buf *b, const void *at, size_t len);
 void buf_add_text(struct buf *b, const char *text);
