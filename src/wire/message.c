@@ -4,10 +4,7 @@
 #include "codec/json.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define REPORT_BYTES_MAX 199
 
 /* Copies a string member; false when it is there but too long or no string. */
 static bool take_text(const struct json *doc, const char *key, char *to, size_t size)
@@ -18,84 +15,7 @@ static bool take_text(const struct json *doc, const char *key, char *to, size_t 
     return value == NULL || (text != NULL && text_copy(to, size, text));
 }
 
-/* --- job document ----------------------------------------------------------------------------- */
-
-static enum err put_plain(struct json_out *out, const char *key, const char *value, struct why *why)
-{
-    if (*value == '\0')
-        return ERR_NONE;
-    for (const char *c = value; *c; c++)
-        if (*c == '"' || *c == '\\' || (unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
-            return why_set(why, ERR_USAGE, "%s \"%s\" has a character that nodes cannot read", key, value);
-    json_out_text(out, key, value);
-    return ERR_NONE;
-}
-
-enum err job_document_write(struct buf *to, const struct job_document *doc, struct why *why)
-{
-    struct json_out out;
-    enum err err;
-    json_out_init(&out, to);
-    json_out_object(&out, NULL);
-    if ((err = put_plain(&out, "ota_job_id", doc->job_id, why)) != ERR_NONE ||
-        (err = put_plain(&out, "url", doc->url, why)) != ERR_NONE ||
-        (err = put_plain(&out, "stream_id", doc->stream_id, why)) != ERR_NONE ||
-        (err = put_plain(&out, "fw_version", doc->fw_version, why)) != ERR_NONE ||
-        (err = put_plain(&out, "file_md5", doc->file_md5, why)) != ERR_NONE)
-        return err;
-    if (doc->file_size > 0)
-        json_out_int(&out, "file_size", doc->file_size);
-    if (doc->metadata != NULL)
-        json_out_raw(&out, "metadata", doc->metadata);
-    json_out_end_object(&out);
-    return to->is_failed ? why_set(why, ERR_NO_MEMORY, "no memory for the job document") : ERR_NONE;
-}
-
-enum err job_document_read(struct job_document *doc, struct bytes payload, struct why *why)
-{
-    struct json *json;
-    *doc = (struct job_document){.file_size = 0};
-    if (json_parse(payload, &json, NULL) != ERR_NONE)
-        return why_set(why, ERR_FORMAT, "Aborted. JSON Payload error");
-    enum err err = ERR_NONE;
-    if (!take_text(json, "ota_job_id", doc->job_id, sizeof doc->job_id) || doc->job_id[0] == '\0')
-        err = why_set(why, ERR_FORMAT, "Aborted. OTA Updated ID not found in JSON");
-    else if (!take_text(json, "url", doc->url, sizeof doc->url) || doc->url[0] == '\0')
-        err = why_set(why, ERR_FORMAT, "Aborted. URL not found in JSON");
-    take_text(json, "stream_id", doc->stream_id, sizeof doc->stream_id);
-    take_text(json, "fw_version", doc->fw_version, sizeof doc->fw_version);
-    if (!take_text(json, "file_md5", doc->file_md5, sizeof doc->file_md5))
-        doc->file_md5[0] = '\0';
-    if (!json_int(json_get(json, "file_size"), &doc->file_size) || doc->file_size < 0)
-        doc->file_size = 0;
-    if (json_is_object(json_get(json, "metadata")))
-        doc->metadata = json_dup_text(json_get(json, "metadata"));
-    json_free(json);
-    if (err != ERR_NONE)
-        job_document_deinit(doc);
-    return err;
-}
-
-void job_document_deinit(struct job_document *doc)
-{
-    free(doc->metadata);
-    doc->metadata = NULL;
-}
-
 /* --- fetch ------------------------------------------------------------------------------------ */
-
-enum err fetch_message_write(struct buf *to, const struct fetch_message *m, struct why *why)
-{
-    struct json_out out;
-    json_out_init(&out, to);
-    json_out_object(&out, NULL);
-    json_out_text(&out, "node_id", m->node_id);
-    json_out_text(&out, "fw_version", m->fw_version);
-    if (m->network_id[0])
-        json_out_text(&out, "network_id", m->network_id);
-    json_out_end_object(&out);
-    return to->is_failed ? why_set(why, ERR_NO_MEMORY, "no memory for a fetch") : ERR_NONE;
-}
 
 enum err fetch_message_read(struct fetch_message *m, struct bytes payload, struct why *why)
 {
@@ -115,54 +35,6 @@ enum err fetch_message_read(struct fetch_message *m, struct bytes payload, struc
 }
 
 /* --- status report ---------------------------------------------------------------------------- */
-
-static const char *const status_words[] = {"invalid", "in-progress", "success", "failed", "delayed", "rejected"};
-
-const char *report_status_text(enum report_status status)
-{
-    return status_words[(unsigned)status <= REPORT_REJECTED ? status : REPORT_INVALID];
-}
-
-bool report_status_parse(enum report_status *status, const char *text)
-{
-    for (int i = 0; i <= REPORT_REJECTED; i++)
-        if (strcmp(status_words[i], text) == 0) {
-            *status = (enum report_status)i;
-            return true;
-        }
-    return false;
-}
-
-static void write_report(struct buf *to, const struct status_report *r, const char *info)
-{
-    struct json_out out;
-    json_out_init(&out, to);
-    json_out_object(&out, NULL);
-    if (r->job_id[0])
-        json_out_text(&out, "ota_job_id", r->job_id);
-    json_out_text(&out, "status", report_status_text(r->status));
-    if (r->network_id[0])
-        json_out_text(&out, "network_id", r->network_id);
-    json_out_text(&out, "additional_info", info);
-    json_out_int(&out, "ts", r->ts);
-    json_out_end_object(&out);
-}
-
-enum err status_report_write(struct buf *to, const struct status_report *r, struct why *why)
-{
-    char info[STATUS_INFO_SIZE];
-    text_copy(info, sizeof info, r->info);
-    size_t start = to->len;
-    for (;;) {
-        write_report(to, r, info);
-        size_t len = strlen(info);
-        if (to->len - start <= REPORT_BYTES_MAX || len == 0 || to->is_failed)
-            break;
-        to->len = start;
-        info[len - 1] = '\0';
-    }
-    return to->is_failed ? why_set(why, ERR_NO_MEMORY, "no memory for a report") : ERR_NONE;
-}
 
 /* The string member of a broken document, found by its key alone.  A value that is cut off is taken as far as it goes.
  * Returns 0 when absent, 1 when cut off, 2 when whole. */
