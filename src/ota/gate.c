@@ -1,6 +1,8 @@
-#include "codec/json.h"
+/* Questions about time and header: may this image be downloaded now, may it be installed at all. */
 #include "ota/ota.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CLOCK_IS_SET_S   1546300800 /* 2019-01-01: an earlier clock was never set */
@@ -8,23 +10,39 @@
 #define BUFFER_S         5
 #define MINUTES_A_DAY    1440
 
-static int64_t member(const struct json *object, const char *key)
+/* --- time ------------------------------------------------------------------------------------- */
+
+static int64_t member(const struct json_view *v, int object, const char *key)
 {
     int64_t value;
-    return json_int(json_get(object, key), &value) ? value : -1;
+    return json_view_int(v, json_view_find(v, object, key), &value) ? value : -1;
 }
 
-static enum ota_gate later(const char **text, int64_t *delay_ms, const char *why, int64_t delay_s)
+void ota_terms_read(struct ota_terms *terms, struct bytes metadata, struct json_token *tokens, unsigned room)
+{
+    struct json_view v;
+    *terms = (struct ota_terms){false, -1, -1, -1, -1};
+    if (!json_view_parse(&v, metadata, tokens, room))
+        return;
+    int validity = json_view_find(&v, 0, "validity"), window = json_view_find(&v, 0, "download_window");
+    terms->is_given = json_view_is_object(&v, validity) || json_view_is_object(&v, window);
+    terms->valid_from_s = member(&v, validity, "start");
+    terms->valid_until_s = member(&v, validity, "end");
+    terms->window_start = member(&v, window, "start");
+    terms->window_end = member(&v, window, "end");
+}
+
+static enum ota_event_kind later(const char **text, int64_t *delay_ms, const char *why, int64_t delay_s)
 {
     *text = why;
     *delay_ms = delay_s * 1000;
-    return OTA_GATE_IS_LATER;
+    return OTA_GATE_LATER;
 }
 
-static enum ota_gate shut(const char **text, const char *why)
+static enum ota_event_kind shut(const char **text, const char *why)
 {
     *text = why;
-    return OTA_GATE_IS_SHUT;
+    return OTA_GATE_SHUT;
 }
 
 /* Both ends belong to the window; a start after the end means a window across midnight. */
@@ -33,48 +51,77 @@ static bool is_inside(int64_t start, int64_t end, int minute)
     return start <= end ? minute >= start && minute <= end : minute >= start || minute <= end;
 }
 
-static enum ota_gate check(const struct json *meta, int64_t now_s, int minute, const char **text, int64_t *delay_ms)
+static bool is_minute(int64_t value)
 {
-    const struct json *validity = json_get(meta, "validity"), *window = json_get(meta, "download_window");
-    if (!json_is_object(validity) && !json_is_object(window))
-        return OTA_GATE_IS_OPEN;
-    if (now_s <= CLOCK_IS_SET_S)
-        return later(text, delay_ms, "No time information available yet.", NO_TIME_DELAY_MS / 1000);
-    int64_t from = member(validity, "start"), until = member(validity, "end");
-    if (from != -1 && now_s < from)
-        return later(text, delay_ms, "Not within valid window.", from - now_s + BUFFER_S);
-    if (until != -1 && now_s > until)
-        return shut(text, "OTA download window lapsed.");
-    int64_t start = member(window, "start"), end = member(window, "end");
-    if (start == -1)
-        return OTA_GATE_IS_OPEN;
-    if (end == -1)
-        return shut(text, "Invalid download window specified.");
-    if (is_inside(start, end, minute))
-        return OTA_GATE_IS_OPEN;
-    int64_t minutes = (start - minute + MINUTES_A_DAY) % MINUTES_A_DAY;
-    return later(text, delay_ms, "Not within download window.", minutes * 60 + BUFFER_S);
+    return value >= 0 && value < MINUTES_A_DAY;
 }
 
-enum ota_gate ota_check_gate(const char *metadata, int64_t now_s, int minute, const char **text, int64_t *delay_ms)
+/* Until the window opens.  Where summer time begins or ends in between, local minutes are not elapsed ones. */
+static int64_t wait_s(const struct zone *zone, int64_t unix_s, int64_t start, int minute)
 {
-    struct json *meta;
-    /* Text that is no JSON is ignored, as the original does: the job goes on. */
-    if (metadata == NULL || json_parse(bytes_of_text(metadata), &meta, NULL) != ERR_NONE)
-        return OTA_GATE_IS_OPEN;
-    enum ota_gate gate = check(meta, now_s, minute, text, delay_ms);
-    json_free(meta);
-    return gate;
+    int64_t delay = (start - minute + MINUTES_A_DAY) % MINUTES_A_DAY * 60;
+    int64_t shifted = delay + zone_offset_s(zone, unix_s) - zone_offset_s(zone, unix_s + delay);
+    return shifted > 0 ? shifted : delay;
+}
+
+enum ota_event_kind ota_check_terms(const struct ota_terms *t, const struct zone *zone, int64_t unix_s,
+                                    const char **text, int64_t *delay_ms)
+{
+    if (t == NULL || !t->is_given)
+        return OTA_GATE_OPEN;
+    if (unix_s <= CLOCK_IS_SET_S)
+        return later(text, delay_ms, "No time information available yet.", NO_TIME_DELAY_MS / 1000);
+    if (t->valid_from_s != -1 && unix_s < t->valid_from_s)
+        return later(text, delay_ms, "Not within valid window.", t->valid_from_s - unix_s + BUFFER_S);
+    if (t->valid_until_s != -1 && unix_s > t->valid_until_s)
+        return shut(text, "OTA download window lapsed.");
+    if (t->window_start == -1)
+        return OTA_GATE_OPEN;
+    if (!is_minute(t->window_start) || !is_minute(t->window_end))
+        return shut(text, "Invalid download window specified.");
+    int minute = zone_minute(zone, unix_s);
+    if (is_inside(t->window_start, t->window_end, minute))
+        return OTA_GATE_OPEN;
+    return later(text, delay_ms, "Not within download window.",
+                 wait_s(zone, unix_s, t->window_start, minute) + BUFFER_S);
+}
+
+/* --- header ----------------------------------------------------------------------------------- */
+
+/* Numbers by value (leading zeros aside, so of any length), everything else letter by letter. */
+int ota_compare_versions(const char *a, const char *b)
+{
+    while (*a && *b) {
+        if (!isdigit((unsigned char)*a) || !isdigit((unsigned char)*b)) {
+            if (*a != *b)
+                return (unsigned char)*a - (unsigned char)*b;
+            a++, b++;
+            continue;
+        }
+        a += strspn(a, "0");
+        b += strspn(b, "0");
+        size_t of_a = strspn(a, "0123456789"), of_b = strspn(b, "0123456789");
+        int order = of_a != of_b ? (of_a < of_b ? -1 : 1) : memcmp(a, b, of_a);
+        if (order != 0)
+            return order;
+        a += of_a, b += of_b;
+    }
+    /* "1.2-rc1" comes before "1.2", "1.2.1" after it. */
+    if (*a == '-' || *b == '-')
+        return *a == '-' ? -1 : 1;
+    return (unsigned char)*a - (unsigned char)*b;
 }
 
 const char *ota_check_header(const struct app_desc *running, const struct app_desc *offered,
-                             const struct ota_header_options *options)
+                             const struct ota_options *options)
 {
-    if (!options->skip_project_name && strcmp(running->project_name, offered->project_name) != 0)
+    if (!options->skips_project_name && strcmp(running->project_name, offered->project_name) != 0)
         return "Project Name mismatch";
-    if (!options->skip_version && strcmp(running->version, offered->version) == 0)
+    if (!options->skips_version && strcmp(running->version, offered->version) == 0)
         return "Same version received";
-    if (!options->skip_secure_version && offered->secure_version < options->secure_version)
+    if (!options->skips_secure_version && offered->secure_version < options->secure_version)
         return "Lower secure version received";
+    if (options->refuses_downgrade && ota_compare_versions(offered->version, running->version) < 0)
+        return "Lower version received";
     return NULL;
 }
