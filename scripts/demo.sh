@@ -50,7 +50,7 @@ wait_for 40 curl -sf "http://127.0.0.1:$http/healthz" || fail "pluviod did not s
 step "Five virtual nodes, blinky 1.0.0"
 for i in 1 2 3 4 5; do
   "$bin/pluvio" node add "lamp-$i" --out "$work/lamp-$i" >/dev/null
-  "$bin/vesp" new "$work/lamp-$i.flash" --app "$bin/blinky-1.0.0.bin" --fctry "$work/lamp-$i/fctry.bin" --ca-bundle "$work/lamp-$i/ca.crt"
+  "$bin/vesp" new "$work/lamp-$i.flash" --size 16M --app "$bin/blinky-1.0.0.bin" --fctry "$work/lamp-$i/fctry.bin" --ca-bundle "$work/lamp-$i/ca.crt"
   spawn "$bin/vesp" run "$work/lamp-$i.flash" --flash-speed real >"$work/lamp-$i.log" 2>&1 &
   pids+=($!)
 done

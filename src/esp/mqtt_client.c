@@ -45,7 +45,7 @@ struct esp_mqtt_client {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool is_stopping;
+    bool is_stopping, is_hurried; /* hurried: somebody asked to connect without waiting for the delay */
 };
 
 #define LOOP_MS 1000 /* of libmosquitto's loop without anything to do */
@@ -56,9 +56,10 @@ static bool wait_delay(struct esp_mqtt_client *c)
     struct timespec deadline;
     rtos_deadline(pdMS_TO_TICKS(c->delay_ms), &deadline);
     pthread_mutex_lock(&c->lock);
-    while (!c->is_stopping && pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != ETIMEDOUT)
+    while (!c->is_stopping && !c->is_hurried && pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != ETIMEDOUT)
         ;
-    bool goes_on = !c->is_stopping;
+    bool goes_on = !c->is_stopping && (c->reconnects || c->is_hurried);
+    c->is_hurried = false;
     pthread_mutex_unlock(&c->lock);
     return goes_on;
 }
@@ -71,16 +72,27 @@ static bool is_stopping(struct esp_mqtt_client *c)
     return is;
 }
 
+static void tell(struct esp_mqtt_client *c, const esp_mqtt_event_t *what);
+
+/* A connection that does not come about is an event, too: libmosquitto calls nobody. */
+static int connect_again(struct esp_mqtt_client *c)
+{
+    int rc = mosquitto_reconnect(c->m);
+    if (rc != MOSQ_ERR_SUCCESS && !is_stopping(c))
+        tell(c, &(esp_mqtt_event_t){.event_id = MQTT_EVENT_DISCONNECTED});
+    return rc;
+}
+
 /* libmosquitto's own thread ends for good when a connection breaks inside TLS; a node must come back from anything. */
 static void *run_client(void *arg)
 {
     struct esp_mqtt_client *c = arg;
-    int rc = mosquitto_reconnect(c->m);
+    int rc = connect_again(c);
     while (!is_stopping(c)) {
         if (rc == MOSQ_ERR_SUCCESS)
             rc = mosquitto_loop(c->m, LOOP_MS, 1);
-        else if (wait_delay(c) && c->reconnects)
-            rc = mosquitto_reconnect(c->m);
+        else if (wait_delay(c))
+            rc = connect_again(c);
     }
     return NULL;
 }
@@ -400,7 +412,12 @@ esp_err_t esp_mqtt_client_reconnect(esp_mqtt_client_handle_t c)
 {
     if (c == NULL)
         return ESP_ERR_INVALID_ARG;
-    return c->is_started && mosquitto_reconnect_async(c->m) == MOSQ_ERR_SUCCESS ? ESP_OK : ESP_FAIL;
+    pthread_mutex_lock(&c->lock);
+    bool is_started = c->is_started;
+    c->is_hurried = is_started;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    return is_started ? ESP_OK : ESP_FAIL;
 }
 
 int esp_mqtt_client_get_outbox_size(esp_mqtt_client_handle_t client)

@@ -1,19 +1,17 @@
+/* RainMaker's OTA API: the mind (ota/ota.h) tells what to do, this file does it with ESP-IDF. */
 #include "rmaker/rmaker.h"
 
 #include "base/text.h"
+#include "esp_efuse.h"
 #include "esp_log.h"
+#include "esp_mac.h"
 #include "esp_ota_ops.h"
+#include "esp_random.h"
 #include "rmaker/rmaker_options.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define REBOOT_DELAY_MS 10000
-#define FETCH_DELAY_MS  5000
-#define FETCH_ACK_MS    60000
-#define FETCH_BASE_MS   30000
-#define FETCH_DOUBLINGS 4 /* 30, 60, 120, 240, then 480 s for ever */
 
 ESP_EVENT_DEFINE_BASE(RMAKER_OTA_EVENT);
 
@@ -21,33 +19,153 @@ static const char *const tag = "esp_rmaker_ota";
 
 #define OTA (rmaker_context.ota)
 
-static void carry_out(const struct ota_effects *todo);
+/* What the doing of effects found out, for functions that answer with it. */
+struct outcome {
+    bool has_report, has_fetch, has_attempt;
+    esp_err_t report, fetch;
+};
+
+static void take_tick(void *arg);
 
 /* --- the mind --------------------------------------------------------------------------------- */
 
-static void tell(enum ota_event_kind kind, const char *text, int64_t delay_ms)
+static struct ota_now now(void)
 {
-    struct ota_effects todo;
-    struct ota_event event = {kind, NULL, text, delay_ms};
+    /* Tenths of a second would do; 0 stands for never in the mind, so time begins at 1. */
+    return (struct ota_now){esp_timer_get_time() / 1000 + 1, (int64_t)time(NULL)};
+}
+
+static void arm_timer(void)
+{
+    int64_t next = ota_next_ms(&OTA.mind), at = now().ms;
+    esp_timer_stop(OTA.timer);
+    if (next != 0)
+        esp_timer_start_once(OTA.timer, next > at ? (uint64_t)(next - at) * 1000 : 1000);
+}
+
+static void carry_out(const struct ota_effects *todo, struct outcome *outcome);
+
+/* `offer`, unless NULL, becomes the node's when the mind accepts the job. */
+static bool step(const struct ota_event *event, struct job_offer **offer, struct outcome *outcome)
+{
+    struct ota_effects *todo = malloc(sizeof *todo);
+    struct ota_now at = now();
+    if (todo == NULL)
+        return false;
     xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    ota_step(&OTA.mind, &event, &todo);
+    enum ota_mind_state before = OTA.mind.state;
+    bool is_legal = ota_step(&OTA.mind, event, &at, todo);
+    for (unsigned i = 0; offer != NULL && i < todo->count; i++)
+        if (todo->at[i].kind == OTA_RUN_CALLBACK) {
+            free(OTA.job);
+            OTA.job = *offer;
+            *offer = NULL;
+        }
+    if (OTA.mind.state != before)
+        ESP_LOGD(tag, "%s, %s: %s", ota_state_name(before), ota_event_name(event->kind),
+                 ota_state_name(OTA.mind.state));
+    arm_timer();
     xSemaphoreGive(OTA.lock);
-    carry_out(&todo);
+    carry_out(todo, outcome);
+    free(todo);
+    return is_legal;
 }
 
-/* --- reports ---------------------------------------------------------------------------------- */
-
-/* The running job's id, else the one in flash of the job that was running before the reboot. */
-static bool find_job_id(char to[static JOB_ID_SIZE])
+void rmaker_ota_tell(const struct ota_event *event)
 {
-    size_t len = JOB_ID_SIZE - 1;
-    memset(to, 0, JOB_ID_SIZE);
-    if (OTA.job.job_id[0]) {
-        text_copy(to, JOB_ID_SIZE, OTA.job.job_id);
-        return true;
-    }
-    return rmaker_store_get_blob(KEY_JOB_ID, to, &len) == ESP_OK;
+    struct outcome outcome = {.has_report = false};
+    step(event, NULL, &outcome);
 }
+
+static void tell(enum ota_event_kind kind, const char *text)
+{
+    rmaker_ota_tell(&(struct ota_event){.kind = kind, .text = text});
+}
+
+static void take_tick(void *arg)
+{
+    (void)arg;
+    OTA.is_tick_queued = false;
+    tell(OTA_TICK, NULL);
+}
+
+/* The verdict on a trial does not wait for a work queue that may hang: that may be what is wrong with the image. */
+static void on_timer(void *arg)
+{
+    (void)arg;
+    enum ota_mind_state state = OTA.mind.state;
+    if (state == OTA_ON_TRIAL || state == OTA_ROLLING_BACK)
+        tell(OTA_TICK, NULL);
+    else if (!atomic_exchange(&OTA.is_tick_queued, true) && esp_rmaker_work_queue_add_task(take_tick, NULL) != ESP_OK) {
+        OTA.is_tick_queued = false;
+        esp_timer_start_once(OTA.timer, 1000000);
+    }
+}
+
+/* --- publishes that wait for their PUBACK ----------------------------------------------------- */
+
+static void take_ack(void *arg)
+{
+    rmaker_ota_tell(&(struct ota_event){.kind = OTA_PUBACK, .ticket = (unsigned)(uintptr_t)arg});
+}
+
+static void take_failure(void *arg)
+{
+    rmaker_ota_tell(&(struct ota_event){.kind = OTA_PUBLISH_FAILED, .ticket = (unsigned)(uintptr_t)arg});
+}
+
+/* The ticket of a message, which is given up by that; 0: nobody asked for it, or not yet. */
+static unsigned find_ticket(int message_id)
+{
+    unsigned ticket = OTA_TICKET_NONE;
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    for (unsigned i = 0; i < OTA_TICKETS_MAX && ticket == OTA_TICKET_NONE; i++)
+        if (OTA.tickets[i].ticket != OTA_TICKET_NONE && OTA.tickets[i].message_id == message_id) {
+            ticket = OTA.tickets[i].ticket;
+            OTA.tickets[i].ticket = OTA_TICKET_NONE;
+        }
+    if (ticket == OTA_TICKET_NONE)
+        OTA.early_acks[OTA.next_early_ack++ % OTA_TICKETS_MAX] = message_id;
+    xSemaphoreGive(OTA.lock);
+    return ticket;
+}
+
+/* True when the PUBACK came already: from another task, before the publish returned. */
+static bool await_ack(int message_id, unsigned ticket)
+{
+    bool is_here = false;
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    for (unsigned i = 0; i < OTA_TICKETS_MAX; i++)
+        if (OTA.early_acks[i] == message_id) {
+            OTA.early_acks[i] = -1;
+            is_here = true;
+        }
+    if (!is_here) {
+        OTA.tickets[OTA.next_ticket % OTA_TICKETS_MAX].message_id = message_id;
+        OTA.tickets[OTA.next_ticket++ % OTA_TICKETS_MAX].ticket = ticket;
+    }
+    xSemaphoreGive(OTA.lock);
+    return is_here;
+}
+
+void rmaker_ota_published(int message_id)
+{
+    unsigned ticket = OTA.is_enabled ? find_ticket(message_id) : OTA_TICKET_NONE;
+    if (ticket != OTA_TICKET_NONE)
+        esp_rmaker_work_queue_add_task(take_ack, (void *)(uintptr_t)ticket);
+}
+
+static esp_err_t publish(enum topic_kind kind, const char *text, size_t len, unsigned ticket)
+{
+    int message_id = len > 0 ? rmaker_publish(kind, bytes_of(text, len)) : -1;
+    if (ticket != OTA_TICKET_NONE && message_id < 0)
+        take_failure((void *)(uintptr_t)ticket);
+    else if (ticket != OTA_TICKET_NONE && await_ack(message_id, ticket))
+        take_ack((void *)(uintptr_t)ticket);
+    return message_id >= 0 ? ESP_OK : ESP_FAIL;
+}
+
+/* --- effects ---------------------------------------------------------------------------------- */
 
 static void post_event(enum report_status status, const char *info)
 {
@@ -59,343 +177,48 @@ static void post_event(enum report_status status, const char *info)
     esp_event_post(RMAKER_OTA_EVENT, events[status], info, strlen(info) + 1, portMAX_DELAY);
 }
 
-static esp_err_t send_report(const char *job_id, enum report_status status, const char *info)
+static void report(const struct ota_effects *todo, const struct ota_effect *e, struct outcome *outcome)
 {
-    struct status_report r = {.status = status, .ts = (int64_t)time(NULL)};
-    struct buf text = {0};
-    text_copy(r.job_id, sizeof r.job_id, job_id);
-    text_copy(r.info, sizeof r.info, info);
-    ESP_LOGI(tag, "Reporting %s: %s", report_status_text(status), info);
-    bool is_sent =
-        status_report_write(&text, &r, NULL) == ERR_NONE && rmaker_publish(TOPIC_OTASTATUS, buf_bytes(&text)) >= 0;
-    buf_deinit(&text);
-    post_event(status, info);
-    return is_sent ? ESP_OK : ESP_FAIL;
+    char payload[REPORT_SIZE];
+    ESP_LOGI(tag, "Reporting %s: %s", report_status_text(e->status), e->info);
+    outcome->has_report = true;
+    if (OTA.type == OTA_USING_PARAMS)
+        outcome->report = rmaker_ota_params_report(e->status, e->info);
+    else
+        outcome->report =
+            publish(TOPIC_OTASTATUS, payload, ota_report_write(payload, todo, e, NULL, time(NULL)), e->ticket);
+    post_event(e->status, e->info);
 }
 
-esp_err_t rmaker_report(enum report_status status, const char *info)
+static void fetch(const struct ota_effect *e, struct outcome *outcome)
 {
-    char job_id[JOB_ID_SIZE];
-    return find_job_id(job_id) ? send_report(job_id, status, info) : ESP_ERR_INVALID_STATE;
-}
-
-esp_err_t esp_rmaker_ota_report_status(esp_rmaker_ota_handle_t ota_handle, ota_status_t status, char *additional_info)
-{
-    bool is_known = status >= OTA_STATUS_IN_PROGRESS && status <= OTA_STATUS_REJECTED;
-    if (ota_handle == NULL)
-        return ESP_FAIL;
-    return rmaker_report(is_known ? (enum report_status)status : REPORT_INVALID,
-                         additional_info ? additional_info : "");
-}
-
-/* --- the workflow of one job ------------------------------------------------------------------ */
-
-static esp_rmaker_ota_data_t job_data(void)
-{
-    struct job_document *j = &OTA.job;
-    return (esp_rmaker_ota_data_t){
-        .url = j->url,
-        .filesize = (int)j->file_size,
-        .fw_version = j->fw_version[0] ? j->fw_version : NULL,
-        .file_md5 = j->file_md5[0] ? j->file_md5 : NULL,
-        .ota_job_id = j->job_id,
-        .server_cert = OTA.config.server_cert,
-        .priv = OTA.config.priv,
-        .metadata = j->metadata,
-    };
-}
-
-static void pass_gate(const char *metadata)
-{
-    const char *text = NULL;
-    int64_t delay_ms = 0;
-    time_t now = time(NULL);
-    struct tm local;
-    localtime_r(&now, &local);
-    switch (ota_check_gate(metadata, now, local.tm_hour * 60 + local.tm_min, &text, &delay_ms)) {
-    case OTA_GATE_IS_OPEN:
-        tell(OTA_GATE_OPEN, NULL, 0);
-        break;
-    case OTA_GATE_IS_LATER:
-        tell(OTA_GATE_LATER, text, delay_ms);
-        break;
-    case OTA_GATE_IS_SHUT:
-        tell(OTA_GATE_SHUT, text, 0);
-        break;
-    }
-}
-
-esp_err_t esp_rmaker_ota_https_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data)
-{
-    if (handle == NULL || ota_data == NULL || ota_data->url == NULL)
-        return ESP_FAIL;
-    pass_gate(ota_data->metadata); /* and, when it is open, everything up to the reboot */
-    return OTA.mind.state == OTA_REBOOTING ? ESP_OK : ESP_FAIL;
-}
-
-esp_err_t esp_rmaker_ota_default_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data)
-{
-    return esp_rmaker_ota_https_cb(handle, ota_data);
-}
-
-static void run_callback(void *arg)
-{
-    esp_rmaker_ota_data_t data = job_data();
-    (void)arg;
-    OTA.config.ota_cb(&OTA, &data);
-    tell(OTA_CALLBACK_DONE, NULL, 0);
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    job_document_deinit(&OTA.job);
-    memset(&OTA.job, 0, sizeof OTA.job);
-    xSemaphoreGive(OTA.lock);
-}
-
-static void run_attempt(void)
-{
-    char text[STATUS_INFO_SIZE] = "";
-    esp_rmaker_ota_data_t data = job_data();
-    esp_err_t err = rmaker_https_attempt(&data, text, sizeof text);
-    ESP_LOGI(tag, "Attempt ended: %s %s", esp_err_to_name(err), text);
-    tell(err == ESP_OK                    ? OTA_ATTEMPT_OK
-         : err == ESP_ERR_INVALID_VERSION ? OTA_ATTEMPT_REJECTED
-                                          : OTA_ATTEMPT_FAILED,
-         text, 0);
-}
-
-/* --- receiving -------------------------------------------------------------------------------- */
-
-static void on_otaurl(const char *topic, struct bytes payload)
-{
-    struct job_document doc;
-    struct why why = {{0}};
-    struct ota_effects todo;
-    ESP_LOGI(tag, "Upgrade Handler got %.*s on %s topic", (int)payload.len, (const char *)payload.at, topic);
-    if (job_document_read(&doc, payload, &why) != ERR_NONE) {
-        tell(OTA_JOB_UNUSABLE, why.text, 0);
+    char payload[FETCH_SIZE];
+    outcome->has_fetch = true;
+    if (!rmaker_mqtt_is_connected()) {
+        outcome->fetch = ESP_ERR_INVALID_STATE;
+        take_failure((void *)(uintptr_t)e->ticket);
         return;
     }
-    struct ota_event event = {OTA_JOB_ARRIVED, doc.job_id, NULL, 0};
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    bool is_again = ota_is_busy(&OTA.mind) && strcmp(OTA.job.job_id, doc.job_id) == 0;
-    bool is_busy = ota_is_busy(&OTA.mind);
-    if (!is_again)
-        ota_step(&OTA.mind, &event, &todo);
-    if (!is_busy)
-        OTA.job = doc;
-    xSemaphoreGive(OTA.lock);
-    if (is_busy) {
-        if (!is_again)
-            send_report(doc.job_id, todo.at[0].status, todo.at[0].info);
-        job_document_deinit(&doc);
-        return;
-    }
-    carry_out(&todo);
-}
-
-/* --- fetching --------------------------------------------------------------------------------- */
-
-static void fetch_now(void *arg)
-{
-    (void)arg;
-    esp_rmaker_ota_fetch();
-}
-
-/* No PUBACK in time, or the delay of a retry is over. */
-static void fetch_again(void *arg)
-{
-    (void)arg;
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    OTA.is_fetching = false;
-    xSemaphoreGive(OTA.lock);
-    esp_rmaker_ota_fetch();
-}
-
-static void on_fetch_timer(void *arg)
-{
-    (void)arg;
-    esp_rmaker_work_queue_add_task(fetch_again, NULL);
-}
-
-static void arm_fetch_timer(int64_t ms)
-{
-    esp_timer_stop(OTA.fetch_timer);
-    esp_timer_start_once(OTA.fetch_timer, (uint64_t)ms * 1000);
-}
-
-static bool begin_fetch(void)
-{
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    bool is_first = !OTA.is_fetching;
-    OTA.is_fetching = true;
-    OTA.fetch_message = -1;
-    OTA.acknowledged_message = -1;
-    xSemaphoreGive(OTA.lock);
-    return is_first;
-}
-
-/* The message id is known after the publish; its PUBACK may have come before that, from another task. */
-static void await_puback(int message_id)
-{
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    OTA.fetch_message = message_id;
-    OTA.is_fetching = OTA.acknowledged_message < message_id; /* brokers acknowledge in order */
-    if (!OTA.is_fetching)
-        OTA.fetch_failures = 0;
-    bool is_waiting = OTA.is_fetching;
-    xSemaphoreGive(OTA.lock);
-    if (is_waiting)
-        arm_fetch_timer(FETCH_ACK_MS);
-}
-
-static esp_err_t fetch_failed(esp_err_t err)
-{
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    OTA.is_fetching = false;
-    int doublings = OTA.fetch_failures < FETCH_DOUBLINGS ? OTA.fetch_failures : FETCH_DOUBLINGS;
-    OTA.fetch_failures++;
-    xSemaphoreGive(OTA.lock);
-    arm_fetch_timer((int64_t)FETCH_BASE_MS << doublings);
-    return err;
-}
-
-esp_err_t esp_rmaker_ota_fetch(void)
-{
-    struct fetch_message m = {{0}, {0}, {0}};
-    struct buf text = {0};
-    int message_id = -1;
-    if (!begin_fetch())
-        return ESP_OK;
-    if (!rmaker_context.is_connected)
-        return fetch_failed(ESP_ERR_INVALID_STATE);
-    text_copy(m.node_id, sizeof m.node_id, rmaker_context.node_id);
-    text_copy(m.fw_version, sizeof m.fw_version, rmaker_context.info.fw_version);
     ESP_LOGI(tag, "Fetching OTA details, if any.");
-    if (fetch_message_write(&text, &m, NULL) == ERR_NONE)
-        message_id = rmaker_publish(TOPIC_OTAFETCH, buf_bytes(&text));
-    buf_deinit(&text);
-    if (message_id < 0)
-        return fetch_failed(ESP_FAIL);
-    await_puback(message_id);
-    return ESP_OK;
+    size_t len = fetch_write(payload, rmaker_context.node_id, rmaker_context.info.fw_version, NULL);
+    outcome->fetch = publish(TOPIC_OTAFETCH, payload, len, e->ticket);
 }
 
-void rmaker_ota_published(int message_id)
+static void save_blame(const struct ota_effects *todo, const struct ota_effect *e)
 {
-    if (!OTA.is_enabled)
-        return;
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    OTA.acknowledged_message = message_id;
-    bool is_ours = OTA.is_fetching && message_id == OTA.fetch_message;
-    if (is_ours) {
-        OTA.is_fetching = false;
-        OTA.fetch_failures = 0;
-    }
-    xSemaphoreGive(OTA.lock);
-    if (is_ours)
-        esp_timer_stop(OTA.fetch_timer);
+    rmaker_store_set_text(KEY_BLAME, e->info);
+    rmaker_store_set_blob(KEY_BLAME_JOB, todo->job_id, strlen(todo->job_id));
 }
 
-static void on_delayed_fetch(void *arg)
+static void save_cycles(const struct ota_effects *todo, uint32_t cycles)
 {
-    (void)arg;
-    esp_rmaker_work_queue_add_task(fetch_now, NULL);
-}
-
-static esp_err_t start_timer(esp_timer_cb_t callback, int64_t ms, esp_timer_handle_t *timer)
-{
-    esp_timer_create_args_t args = {.callback = callback, .name = "rmaker_ota"};
-    esp_err_t err = esp_timer_create(&args, timer);
-    return err ? err : esp_timer_start_once(*timer, (uint64_t)ms * 1000);
-}
-
-esp_err_t esp_rmaker_ota_fetch_with_delay(int seconds)
-{
-    esp_timer_handle_t timer; /* several may run side by side, as in the original; it lives until the next boot */
-    return start_timer(on_delayed_fetch, (int64_t)seconds * 1000, &timer) == ESP_OK ? ESP_OK : ESP_ERR_NO_MEM;
-}
-
-/* --- trial ------------------------------------------------------------------------------------ */
-
-static void trial_is_over(void *arg)
-{
-    (void)arg;
-    tell(OTA_TRIAL_OVER, NULL, 0);
-}
-
-static void on_trial_timer(void *arg)
-{
-    (void)arg;
-    esp_rmaker_work_queue_add_task(trial_is_over, NULL);
-}
-
-static esp_rmaker_ota_diag_status_t diagnose(esp_rmaker_ota_diag_state_t state)
-{
-    esp_rmaker_ota_diag_priv_t diag = {state, OTA.was_rmaker_ota};
-    return OTA.config.ota_diag ? OTA.config.ota_diag(&diag, OTA.config.priv) : OTA_DIAG_STATUS_SUCCESS;
-}
-
-static bool is_pending_verify(void)
-{
-    esp_ota_img_states_t state;
-    return esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK &&
-           state == ESP_OTA_IMG_PENDING_VERIFY;
-}
-
-static void evaluate_boot(void)
-{
-    uint8_t flag = 0;
-    size_t len = sizeof flag;
-    OTA.was_rmaker_ota = rmaker_store_get_blob(KEY_TRIAL, &flag, &len) == ESP_OK;
-    if (!is_pending_verify()) {
-        tell(OTA.was_rmaker_ota ? OTA_BOOTED_ROLLED_BACK : OTA_BOOTED_NORMAL, NULL, 0);
+    if (cycles == 0) {
+        rmaker_store_erase(KEY_CYCLES);
+        rmaker_store_erase(KEY_CYCLES_JOB);
         return;
     }
-    tell(OTA_BOOTED_ON_TRIAL, NULL, 0);
-    if (diagnose(OTA_DIAG_STATE_INIT) == OTA_DIAG_STATUS_FAIL)
-        tell(OTA_DIAGNOSIS_BAD, NULL, 0);
-}
-
-void rmaker_ota_connected(void)
-{
-    if (!OTA.is_enabled || OTA.mind.state != OTA_ON_TRIAL)
-        return;
-    switch (diagnose(OTA_DIAG_STATE_POST_MQTT)) {
-    case OTA_DIAG_STATUS_SUCCESS:
-        tell(OTA_DIAGNOSIS_GOOD, NULL, 0);
-        break;
-    case OTA_DIAG_STATUS_FAIL:
-        tell(OTA_DIAGNOSIS_BAD, NULL, 0);
-        break;
-    case OTA_DIAG_STATUS_PENDING:
-        break; /* the application decides; the rollback timer goes on */
-    }
-}
-
-void rmaker_ota_started(void)
-{
-    if (!OTA.is_enabled)
-        return;
-    tell(OTA_STARTED, NULL, 0);
-    rmaker_subscribe(TOPIC_OTAURL, on_otaurl);
-}
-
-esp_err_t esp_rmaker_ota_mark_valid(void)
-{
-    esp_ota_img_states_t state;
-    if (esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK &&
-        state != ESP_OTA_IMG_PENDING_VERIFY)
-        return ESP_ERR_INVALID_STATE;
-    if (!OTA.is_enabled || OTA.mind.state != OTA_ON_TRIAL)
-        return ESP_ERR_INVALID_ARG;
-    tell(OTA_DIAGNOSIS_GOOD, NULL, 0);
-    return ESP_OK;
-}
-
-esp_err_t esp_rmaker_ota_mark_invalid(void)
-{
-    if (!is_pending_verify())
-        return ESP_ERR_INVALID_STATE;
-    return esp_ota_mark_app_invalid_rollback_and_reboot();
+    rmaker_store_set_blob(KEY_CYCLES_JOB, todo->job_id, strlen(todo->job_id));
+    rmaker_store_set_number(KEY_CYCLES, cycles);
 }
 
 static void roll_back(void)
@@ -406,100 +229,484 @@ static void roll_back(void)
     esp_restart(); /* the bootloader aborts the trial */
 }
 
-/* --- effects ---------------------------------------------------------------------------------- */
-
-static void forget_job(enum report_status status)
+static void confirm(void)
 {
-    bool is_final = status == REPORT_SUCCESS || status == REPORT_REJECTED;
-    if (is_final && !OTA.job.job_id[0])
-        rmaker_store_erase(KEY_JOB_ID); /* told after the reboot: nothing is left to tell */
+    esp_err_t err = esp_ota_mark_app_valid_cancel_rollback();
+    if (err != ESP_OK)
+        ESP_LOGE(tag, "The image cannot be confirmed: %s", esp_err_to_name(err));
+    tell(err == ESP_OK ? OTA_CONFIRMED : OTA_CONFIRM_FAILED, NULL);
 }
 
-static void carry_out_one(const struct ota_effect *e)
+static void run_callback(void *arg);
+
+static void must_save(const char *what, esp_err_t err)
 {
-    uint8_t one = 1;
+    if (err != ESP_OK)
+        ESP_LOGE(tag, "%s cannot be written to NVS: %s", what, esp_err_to_name(err));
+}
+
+static void carry_out_one(const struct ota_effects *todo, const struct ota_effect *e, struct outcome *outcome)
+{
     switch (e->kind) {
     case OTA_IGNORE:
         break;
     case OTA_REPORT:
-        rmaker_report(e->status, e->info);
-        forget_job(e->status);
+        report(todo, e, outcome);
+        break;
+    case OTA_POST:
+        post_event(e->status, e->info);
+        break;
+    case OTA_FETCH:
+        fetch(e, outcome);
         break;
     case OTA_SAVE_JOB:
-        rmaker_store_set_blob(KEY_JOB_ID, e->info, strlen(e->info));
+        must_save("The job", rmaker_store_set_blob(KEY_JOB_ID, todo->job_id, strlen(todo->job_id)));
+        break;
+    case OTA_CLEAR_JOB:
+        rmaker_store_erase(KEY_JOB_ID);
+        break;
+    case OTA_SAVE_TRIAL:
+        must_save("The trial", rmaker_store_set_trial(e->value != 0));
+        break;
+    case OTA_CLEAR_TRIAL:
+        rmaker_store_clear_trial();
+        break;
+    case OTA_SAVE_ROW:
+        must_save("The final report", rmaker_store_set_row((unsigned)e->value, &todo->row));
+        break;
+    case OTA_SAVE_BLAME:
+        save_blame(todo, e);
+        break;
+    case OTA_CLEAR_BLAME:
+        rmaker_store_erase(KEY_BLAME_JOB);
+        rmaker_store_erase(KEY_BLAME);
+        break;
+    case OTA_SAVE_CYCLES:
+        save_cycles(todo, (uint32_t)e->value);
         break;
     case OTA_RUN_CALLBACK:
         esp_rmaker_work_queue_add_task(run_callback, NULL);
         break;
     case OTA_RUN_ATTEMPT:
-        run_attempt();
+        OTA.wants_attempt = true;
         break;
-    case OTA_SAVE_TRIAL:
-        rmaker_store_set_blob(KEY_TRIAL, &one, sizeof one);
-        break;
-    case OTA_CLEAR_TRIAL:
-        rmaker_store_erase(KEY_TRIAL);
-        break;
-    case OTA_REBOOT_LATER:
-        if (OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_DISABLE_AUTO_REBOOT))
-            esp_event_post(RMAKER_OTA_EVENT, RMAKER_OTA_EVENT_REQ_FOR_REBOOT, NULL, 0, portMAX_DELAY);
-        else
-            esp_rmaker_reboot((int)(e->delay_ms / 1000));
-        break;
-    case OTA_FETCH_LATER:
-        esp_rmaker_ota_fetch_with_delay((int)(e->delay_ms / 1000));
-        break;
-    case OTA_START_TRIAL:
-        start_timer(on_trial_timer, e->delay_ms, &OTA.trial_timer);
-        break;
-    case OTA_CONFIRM:
-        esp_timer_stop(OTA.trial_timer);
-        ESP_ERROR_CHECK_WITHOUT_ABORT(esp_ota_mark_app_valid_cancel_rollback());
-        break;
-    case OTA_ROLL_BACK:
-        roll_back();
+    case OTA_ABORT_ATTEMPT:
+        OTA.abort_text = e->info;
         break;
     case OTA_POST_STARTING:
         esp_event_post(RMAKER_OTA_EVENT, RMAKER_OTA_EVENT_STARTING, NULL, 0, portMAX_DELAY);
         break;
+    case OTA_REBOOT_LATER:
+        esp_rmaker_reboot((int)(e->value / 1000));
+        break;
+    case OTA_ASK_FOR_REBOOT:
+        esp_event_post(RMAKER_OTA_EVENT, RMAKER_OTA_EVENT_REQ_FOR_REBOOT, NULL, 0, portMAX_DELAY);
+        break;
+    case OTA_RESTART:
+        ESP_LOGE(tag, "What was to end did not. Restarting.");
+        esp_restart();
+        break;
+    case OTA_CONFIRM:
+        confirm();
+        break;
+    case OTA_ROLL_BACK:
+        roll_back();
+        break;
     }
 }
 
-static void carry_out(const struct ota_effects *todo)
+static void carry_out(const struct ota_effects *todo, struct outcome *outcome)
 {
     for (unsigned i = 0; i < todo->count; i++)
-        carry_out_one(&todo->at[i]);
+        carry_out_one(todo, &todo->at[i], outcome);
 }
 
-/* --- enable ----------------------------------------------------------------------------------- */
+/* --- the workflow of one job ------------------------------------------------------------------ */
+
+static char *or_null(char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static esp_rmaker_ota_data_t job_data(void)
+{
+    struct job_offer *j = OTA.job;
+    return (esp_rmaker_ota_data_t){
+        .url = j->url,
+        .stream_id = or_null(j->stream_id),
+        .filesize = j->file_size <= INT32_MAX ? (int)j->file_size : 0,
+        .fw_version = or_null(j->fw_version),
+        .file_md5 = or_null(j->file_md5),
+        .ota_job_id = or_null(j->job_id),
+        .server_cert = OTA.config.server_cert,
+        .priv = OTA.config.priv,
+        .metadata = or_null(j->metadata),
+    };
+}
+
+static void run_callback(void *arg)
+{
+    (void)arg;
+    if (OTA.job == NULL)
+        return;
+    esp_rmaker_ota_data_t data = job_data();
+    OTA.config.ota_cb(&OTA, &data);
+    tell(OTA_CALLBACK_DONE, NULL);
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    if (!ota_is_busy(&OTA.mind) || OTA.mind.state == OTA_REBOOTING) {
+        free(OTA.job);
+        OTA.job = NULL;
+    }
+    xSemaphoreGive(OTA.lock);
+}
+
+static void begin_workflow(const char *metadata)
+{
+    struct ota_terms terms = {.is_given = false};
+    struct ota_event event = {.kind = OTA_WORKFLOW};
+    struct bytes text = bytes_of_text(metadata != NULL ? metadata : "");
+    unsigned room = json_view_count(text);
+    struct json_token *tokens = room > 0 ? calloc(room, sizeof *tokens) : NULL;
+    if (tokens != NULL) {
+        ota_terms_read(&terms, text, tokens, room);
+        event.terms = &terms;
+    }
+    rmaker_ota_tell(&event);
+    free(tokens);
+}
+
+static void end_attempt(esp_err_t err, const char *text, bool is_file)
+{
+    enum ota_event_kind kind = err == ESP_OK && is_file         ? OTA_FILE_DONE
+                               : err == ESP_OK                  ? OTA_ATTEMPT_OK
+                               : err == ESP_ERR_INVALID_VERSION ? OTA_ATTEMPT_REJECTED
+                                                                : OTA_ATTEMPT_FAILED;
+    ESP_LOGI(tag, "Attempt ended: %s %s", esp_err_to_name(err), text);
+    tell(kind, text);
+}
+
+/* The gate, then attempts as long as the mind wants one. */
+static esp_err_t run_workflow(rmaker_attempt_t attempt, const esp_rmaker_ota_data_t *data)
+{
+    char text[STATUS_INFO_SIZE];
+    void *priv;
+    bool is_file = rmaker_ota_find_file(data->metadata, &priv) != NULL;
+    OTA.wants_attempt = false;
+    begin_workflow(data->metadata);
+    while (OTA.wants_attempt) {
+        OTA.wants_attempt = false;
+        OTA.abort_text = NULL;
+        text[0] = '\0';
+        esp_err_t err = is_file ? rmaker_file_attempt(data, text, sizeof text) : attempt(data, text, sizeof text);
+        if (err == ESP_ERR_INVALID_VERSION && text[0] == '\0')
+            return ESP_FAIL; /* the mind has rejected the header itself */
+        end_attempt(err, text, is_file);
+        if (err == ESP_OK)
+            return ESP_OK;
+    }
+    return ESP_FAIL;
+}
+
+#ifdef CONFIG_ESP_RMAKER_OTA_USE_MQTT
+/* The original returns without a word here, and the job seems stuck. */
+esp_err_t esp_rmaker_ota_mqtt_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data)
+{
+    if (handle == NULL || ota_data == NULL)
+        return ESP_FAIL;
+    return run_workflow(rmaker_stream_attempt, ota_data);
+}
+#else
+esp_err_t esp_rmaker_ota_https_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data)
+{
+    if (handle == NULL || ota_data == NULL || ota_data->url == NULL)
+        return ESP_FAIL;
+    return run_workflow(rmaker_https_attempt, ota_data);
+}
+#endif
+
+esp_err_t esp_rmaker_ota_default_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data)
+{
+#ifdef CONFIG_ESP_RMAKER_OTA_USE_MQTT
+    return esp_rmaker_ota_mqtt_cb(handle, ota_data);
+#else
+    return esp_rmaker_ota_https_cb(handle, ota_data);
+#endif
+}
+
+/* --- receiving -------------------------------------------------------------------------------- */
+
+static const char *read_offer(struct job_offer *offer, struct bytes payload)
+{
+    unsigned room = json_view_count(payload);
+    struct json_token *tokens = room > 0 ? calloc(room, sizeof *tokens) : NULL;
+    const char *problem =
+        tokens == NULL ? "Aborted. JSON Payload error"
+                       : job_offer_read(offer, payload, tokens, room, OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_USE_MQTT));
+    free(tokens);
+    return problem;
+}
+
+static void on_otaurl(const char *topic, void *payload, size_t payload_len, void *priv_data)
+{
+    struct outcome outcome = {.has_report = false};
+    struct job_offer *offer = calloc(1, sizeof *offer);
+    (void)priv_data;
+    ESP_LOGI(tag, "Upgrade Handler got %.*s on %s topic", (int)payload_len, (const char *)payload, topic);
+    if (offer == NULL) {
+        tell(OTA_JOB_UNUSABLE, "Aborted. OTA Updated ID memory allocation failed");
+        return;
+    }
+    const char *problem = read_offer(offer, bytes_of(payload, payload_len));
+    struct ota_event event = {
+        .kind = problem ? OTA_JOB_UNUSABLE : OTA_JOB_ARRIVED, .job_id = offer->job_id, .text = problem};
+    struct job_offer *keep = offer;
+    step(&event, &keep, &outcome);
+    free(keep);
+}
+
+esp_err_t rmaker_ota_take_url(const char *url)
+{
+    struct outcome outcome = {.has_report = false};
+    struct job_offer *offer = calloc(1, sizeof *offer);
+    if (offer == NULL)
+        return ESP_ERR_NO_MEM;
+    bool fits = text_copy(offer->url, sizeof offer->url, url);
+    if (fits)
+        step(&(struct ota_event){.kind = OTA_JOB_ARRIVED, .job_id = ""}, &offer, &outcome);
+    bool is_taken = offer == NULL;
+    free(offer);
+    return is_taken ? ESP_OK : ESP_FAIL;
+}
+
+/* --- the API's small functions ---------------------------------------------------------------- */
+
+esp_err_t esp_rmaker_ota_report_status(esp_rmaker_ota_handle_t ota_handle, ota_status_t status, char *additional_info)
+{
+    struct outcome outcome = {.report = ESP_ERR_INVALID_STATE};
+    bool is_known = status >= OTA_STATUS_IN_PROGRESS && status <= OTA_STATUS_REJECTED;
+    if (ota_handle == NULL)
+        return ESP_FAIL;
+    step(&(struct ota_event){.kind = OTA_APP_REPORT,
+                             .status = is_known ? (enum report_status)status : REPORT_INVALID,
+                             .text = additional_info ? additional_info : ""},
+         NULL, &outcome);
+    return outcome.report;
+}
+
+esp_err_t esp_rmaker_ota_fetch(void)
+{
+    struct outcome outcome = {.fetch = ESP_OK};
+    if (OTA.lock == NULL)
+        return ESP_ERR_INVALID_STATE;
+    step(&(struct ota_event){.kind = OTA_FETCH_ASKED}, NULL, &outcome);
+    return outcome.fetch;
+}
+
+esp_err_t esp_rmaker_ota_fetch_with_delay(int seconds)
+{
+    if (OTA.lock == NULL)
+        return ESP_ERR_INVALID_STATE;
+    rmaker_ota_tell(&(struct ota_event){.kind = OTA_FETCH_ASKED, .value = seconds > 0 ? seconds * 1000LL : 1});
+    return ESP_OK;
+}
+
+static bool is_pending_verify(esp_err_t *err)
+{
+    esp_ota_img_states_t state = ESP_OTA_IMG_UNDEFINED;
+    *err = esp_ota_get_state_partition(esp_ota_get_running_partition(), &state);
+    return *err == ESP_OK && state == ESP_OTA_IMG_PENDING_VERIFY;
+}
+
+esp_err_t esp_rmaker_ota_mark_valid(void)
+{
+    esp_err_t err;
+    if (!is_pending_verify(&err) && err == ESP_OK)
+        return ESP_ERR_INVALID_STATE;
+    if (!OTA.is_enabled)
+        return ESP_ERR_INVALID_ARG;
+    tell(OTA_DIAGNOSIS_GOOD, NULL);
+    return ESP_OK;
+}
+
+esp_err_t esp_rmaker_ota_mark_invalid(void)
+{
+    esp_err_t err;
+    if (!is_pending_verify(&err))
+        return ESP_ERR_INVALID_STATE;
+    if (OTA.is_enabled)
+        tell(OTA_DIAGNOSIS_BAD, NULL);
+    else
+        roll_back();
+    return ESP_FAIL;
+}
+
+/* --- other targets than this node's flash ----------------------------------------------------- */
+
+esp_err_t esp_rmaker_ota_register_file_handler(const char *target, const esp_rmaker_ota_file_handler_t *handler,
+                                               void *priv)
+{
+    if (target == NULL || handler == NULL || handler->write == NULL)
+        return ESP_ERR_INVALID_ARG;
+    if (OTA.file_count == OTA_FILE_TYPES_MAX)
+        return ESP_ERR_NO_MEM;
+    OTA.files[OTA.file_count].target = target;
+    OTA.files[OTA.file_count].handler = handler;
+    OTA.files[OTA.file_count++].priv = priv;
+    return ESP_OK;
+}
+
+static bool read_target(const char *metadata, char *to, size_t size)
+{
+    struct json_view v;
+    struct bytes text = bytes_of_text(metadata != NULL ? metadata : "");
+    unsigned room = json_view_count(text);
+    struct json_token *tokens = room > 0 ? calloc(room, sizeof *tokens) : NULL;
+    bool is_there = tokens != NULL && json_view_parse(&v, text, tokens, room) &&
+                    json_view_text(&v, json_view_find(&v, 0, "esp.ota.target"), to, size);
+    free(tokens);
+    return is_there;
+}
+
+const esp_rmaker_ota_file_handler_t *rmaker_ota_find_file(const char *metadata, void **priv)
+{
+    static const esp_rmaker_ota_file_handler_t nobody = {.write = NULL}; /* its attempt is rejected */
+    char target[64];
+    if (!read_target(metadata, target, sizeof target))
+        return NULL;
+    for (unsigned i = 0; i < OTA.file_count; i++)
+        if (strcmp(OTA.files[i].target, target) == 0) {
+            *priv = OTA.files[i].priv;
+            return OTA.files[i].handler;
+        }
+    return &nobody;
+}
+
+/* --- trial and start-up ----------------------------------------------------------------------- */
+
+static esp_rmaker_ota_diag_status_t diagnose(esp_rmaker_ota_diag_state_t state)
+{
+    esp_rmaker_ota_diag_priv_t diag = {state, OTA.was_rmaker_ota};
+    return OTA.config.ota_diag ? OTA.config.ota_diag(&diag, OTA.config.priv) : OTA_DIAG_STATUS_SUCCESS;
+}
+
+static void evaluate_boot(void)
+{
+    struct ota_saved *saved = calloc(1, sizeof *saved);
+    if (saved == NULL)
+        return;
+    rmaker_store_read_saved(saved);
+    OTA.was_rmaker_ota = saved->has_trial_flag;
+    rmaker_ota_tell(&(struct ota_event){.kind = OTA_BOOTED, .saved = saved});
+    free(saved);
+    if (OTA.mind.state == OTA_ON_TRIAL && diagnose(OTA_DIAG_STATE_INIT) == OTA_DIAG_STATUS_FAIL)
+        tell(OTA_DIAGNOSIS_BAD, NULL);
+}
+
+void rmaker_ota_connected(void)
+{
+    if (!OTA.is_enabled)
+        return;
+    tell(OTA_CONNECTED, NULL);
+    if (OTA.mind.state != OTA_ON_TRIAL)
+        return;
+    switch (diagnose(OTA_DIAG_STATE_POST_MQTT)) {
+    case OTA_DIAG_STATUS_SUCCESS:
+        tell(OTA_DIAGNOSIS_GOOD, NULL);
+        break;
+    case OTA_DIAG_STATUS_FAIL:
+        tell(OTA_DIAGNOSIS_BAD, NULL);
+        break;
+    case OTA_DIAG_STATUS_PENDING:
+        break; /* the application decides; the rollback timer goes on */
+    }
+}
+
+void rmaker_ota_disconnected(void)
+{
+    if (OTA.is_enabled)
+        tell(OTA_DISCONNECTED, NULL);
+}
+
+void rmaker_ota_started(void)
+{
+    if (!OTA.is_enabled)
+        return;
+    tell(OTA_STARTED, NULL);
+    if (OTA.type == OTA_USING_TOPICS)
+        rmaker_subscribe(TOPIC_OTAURL, on_otaurl);
+}
+
+void rmaker_ota_zone_changed(void)
+{
+    struct zone zone;
+    if (OTA.lock == NULL)
+        return;
+    if (!zone_parse(&zone, rmaker_zone_text()))
+        ESP_LOGW(tag, "\"%s\" is no POSIX time zone: windows are taken in UTC", rmaker_zone_text());
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    ota_set_zone(&OTA.mind, &zone);
+    xSemaphoreGive(OTA.lock);
+}
+
+static struct ota_options read_options(esp_rmaker_ota_type_t type)
+{
+    struct ota_options o = ota_options_default;
+    o.attempts_max = CONFIG_ESP_RMAKER_OTA_MAX_RETRIES;
+    o.retry_delay_ms = CONFIG_ESP_RMAKER_OTA_RETRY_DELAY_MINUTES * 60000LL;
+    o.trial_ms = CONFIG_ESP_RMAKER_OTA_ROLLBACK_WAIT_PERIOD * 1000LL;
+    o.autofetch_period_ms = CONFIG_ESP_RMAKER_OTA_AUTOFETCH_PERIOD * 3600000LL;
+    o.progress_percent =
+        OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_PROGRESS_SUPPORT) ? CONFIG_ESP_RMAKER_OTA_PROGRESS_INTERVAL : 0;
+    o.has_rollback = OPTION_IS_ON(CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE);
+    o.is_autofetch = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_AUTOFETCH);
+    o.has_time = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_TIME_SUPPORT);
+    o.reports_failed = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_ROLLBACK_REPORT_FAILED);
+    o.keeps_running = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_DISABLE_AUTO_REBOOT);
+    o.tests_rollback = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_TEST_ROLLBACK);
+    o.test_cycles = CONFIG_ESP_RMAKER_OTA_TEST_ROLLBACK_COUNT;
+    o.skips_project_name = OPTION_IS_ON(CONFIG_ESP_RMAKER_SKIP_PROJECT_NAME_CHECK);
+    o.skips_version = OPTION_IS_ON(CONFIG_ESP_RMAKER_SKIP_VERSION_CHECK);
+    o.skips_secure_version = OPTION_IS_ON(CONFIG_ESP_RMAKER_SKIP_SECURE_VERSION_CHECK);
+    o.refuses_downgrade = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_REFUSE_DOWNGRADE);
+    o.secure_version = esp_efuse_read_secure_version();
+    o.is_params = type == OTA_USING_PARAMS;
+    o.protocol = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_USE_MQTT) ? "MQTT" : "HTTPS";
+    return o;
+}
+
+static esp_err_t prepare(void)
+{
+    esp_timer_create_args_t timer = {.callback = on_timer, .name = "rmaker_ota"};
+    OTA.lock = xSemaphoreCreateMutex();
+    if (OTA.lock == NULL || esp_timer_create(&timer, &OTA.timer) != ESP_OK)
+        return ESP_ERR_NO_MEM;
+    for (unsigned i = 0; i < OTA_TICKETS_MAX; i++)
+        OTA.early_acks[i] = -1;
+    ota_init(&OTA.mind, &OTA.options, (uint64_t)esp_random() << 32 | esp_random());
+    rmaker_ota_zone_changed();
+    return ESP_OK;
+}
 
 esp_err_t esp_rmaker_ota_enable(esp_rmaker_ota_config_t *ota_config, esp_rmaker_ota_type_t type)
 {
-    struct ota_options options = {
-        .attempts_max = CONFIG_ESP_RMAKER_OTA_MAX_RETRIES,
-        .retry_delay_ms = CONFIG_ESP_RMAKER_OTA_RETRY_DELAY_MINUTES * 60000LL,
-        .trial_ms = CONFIG_ESP_RMAKER_OTA_ROLLBACK_WAIT_PERIOD * 1000LL,
-        .reboot_delay_ms = REBOOT_DELAY_MS,
-        .fetch_delay_ms = FETCH_DELAY_MS,
-        .has_rollback = OPTION_IS_ON(CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE),
-        .is_autofetch = OPTION_IS_ON(CONFIG_ESP_RMAKER_OTA_AUTOFETCH),
-        .protocol = "HTTPS",
-    };
-    esp_timer_create_args_t fetch_timer = {.callback = on_fetch_timer, .name = "rmaker_fetch"};
-    if (OTA.is_enabled)
+    if (OTA.is_enabled) {
+        ESP_LOGE(tag, "OTA already initialised");
         return ESP_FAIL;
-    if (type != OTA_USING_TOPICS)
-        return ESP_ERR_INVALID_ARG; /* OTA_USING_PARAMS is not there yet */
-    OTA.lock = xSemaphoreCreateMutex();
-    if (OTA.lock == NULL || esp_timer_create(&fetch_timer, &OTA.fetch_timer) != ESP_OK)
-        return ESP_ERR_NO_MEM;
-    if (ota_config != NULL)
-        OTA.config = *ota_config;
+    }
+    if (type != OTA_USING_TOPICS && type != OTA_USING_PARAMS)
+        return ESP_ERR_INVALID_ARG;
+    OTA.type = type;
+    OTA.options = read_options(type);
+    OTA.config = ota_config != NULL ? *ota_config : (esp_rmaker_ota_config_t){NULL, NULL, NULL, NULL};
     if (OTA.config.ota_cb == NULL)
         OTA.config.ota_cb = esp_rmaker_ota_default_cb;
-    ota_init(&OTA.mind, &options);
-    OTA.is_enabled = true;
+    esp_err_t err = OTA.lock == NULL ? prepare() : ESP_OK;
+    if (err == ESP_OK && type == OTA_USING_PARAMS)
+        err = rmaker_ota_params_enable();
+    if (err != ESP_OK)
+        return err;
     evaluate_boot();
+    OTA.is_enabled = true; /* not before: a diagnosis that confirms too early is told so */
     return ESP_OK;
 }
 

@@ -15,14 +15,24 @@
 #define FLASH_SIZE_DEFAULT "8M"
 #define PUTS_MAX           16
 
-/* The table of RainMaker's ordinary applications, for 8 MB, with a factory slot. */
-static const char default_table[] = "nvs,      data, nvs,     0x9000,   0x6000\n"
-                                    "otadata,  data, ota,     0xf000,   0x2000\n"
-                                    "phy_init, data, phy,     0x11000,  0x1000\n"
-                                    "factory,  app,  factory, 0x20000,  0x240000\n"
-                                    "ota_0,    app,  ota_0,   0x260000, 0x240000\n"
-                                    "ota_1,    app,  ota_1,   0x4a0000, 0x240000\n"
-                                    "fctry,    data, nvs,     0x7f0000, 0x6000\n";
+#define SLOTS_AT    0x20000
+#define FCTRY_BYTES 0x10000 /* at the end, with what aligns it */
+
+/* The table of RainMaker's ordinary applications, with a factory slot: three slots share what there is. */
+static void add_default_table(struct buf *to, uint32_t flash_size)
+{
+    uint32_t room = flash_size > SLOTS_AT + FCTRY_BYTES ? flash_size - SLOTS_AT - FCTRY_BYTES : 0;
+    uint32_t slot = room / 3 & ~(uint32_t)0xffff;
+    buf_addf(to,
+             "nvs,      data, nvs,     0x9000,  0x6000\n"
+             "otadata,  data, ota,     0xf000,  0x2000\n"
+             "phy_init, data, phy,     0x11000, 0x1000\n"
+             "factory,  app,  factory, 0x%x, 0x%x\n"
+             "ota_0,    app,  ota_0,   0x%x, 0x%x\n"
+             "ota_1,    app,  ota_1,   0x%x, 0x%x\n"
+             "fctry,    data, nvs,     0x%x, 0x6000\n",
+             SLOTS_AT, slot, SLOTS_AT + slot, slot, SLOTS_AT + 2 * slot, slot, flash_size - FCTRY_BYTES);
+}
 
 struct new_options {
     const char *path, *partitions, *app, *fctry, *bundle, *size, *secure_version;
@@ -39,8 +49,8 @@ static const struct argp_option new_options[] = {
      "The first application, an image packed by `pluvio image pack`; goes into factory, or ota_0 without one", 0},
     {"fctry", 'f', "FILE", 0, "The factory partition with the node's credentials (`pluvio node add`)", 0},
     {"put", 'P', "LABEL=FILE", 0, "Any partition's content; may be given several times", 0},
-    {"partitions", 'p', "FILE", 0, "Partition table, CSV or binary (default: factory, two OTA slots, fctry, for 8 MB)",
-     0},
+    {"partitions", 'p', "FILE", 0,
+     "Partition table, CSV or binary (default: factory, two OTA slots, fctry, as large as fits)", 0},
     {"size", 's', "SIZE", 0, "Size of the flash, with K or M (default: " FLASH_SIZE_DEFAULT ")", 0},
     {"chip", 'C', "NAME", 0, "The chip whose rules choose what boots: esp32, esp32c3, ... (default: linux)", 0},
     {"ca-bundle", 'c', "FILE", 0,
@@ -115,7 +125,7 @@ static enum err read_table(const struct new_options *o, struct partition_table *
     struct buf file = {0};
     enum err err = ERR_NONE;
     if (o->partitions == NULL)
-        buf_add_text(&file, default_table);
+        add_default_table(&file, flash_size);
     else
         err = file_read(o->partitions, &file, why);
     bool is_binary = file.len > 1 && (uint8_t)file.at[0] == 0xaa && file.at[1] == 0x50;

@@ -47,7 +47,7 @@ rest() { local method=$1 path=$2; shift 2; curl -s -X "$method" -H "Authorizatio
 
 add_node() {  # add_node NAME
   "$bin/pluvio" node add "$1" --out "$work/$1" >/dev/null
-  "$bin/vesp" new "$work/$1.flash" --app "$bin/blinky-1.0.0.bin" --fctry "$work/$1/fctry.bin" --ca-bundle "$work/$1/ca.crt"
+  "$bin/vesp" new "$work/$1.flash" --size 16M --app "$bin/blinky-1.0.0.bin" --fctry "$work/$1/fctry.bin" --ca-bundle "$work/$1/ca.crt"
 }
 
 run_node() {  # run_node NAME [fast|real]

@@ -8,6 +8,7 @@
 #include "image/pack.h"
 #include "image/signature.h"
 #include "nvs/nvs_csv.h"
+#include "wire/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +159,16 @@ static void records(void)
     put("otadata", "pending", bytes_of(raw, sizeof raw));
 }
 
+static void streams(void)
+{
+    static const uint8_t bits[2] = {0xff, 0x0f};
+    uint8_t raw[600], data[256] = {7};
+    size_t len = stream_request_write(raw, sizeof raw, &(struct stream_request){1, 4096, 16, 12, {bits, 2}});
+    put("stream", "request", bytes_of(raw, len));
+    len = stream_block_write(raw, sizeof raw, &(struct stream_block){1, 3, 256, {data, 256}});
+    put("stream", "block", bytes_of(raw, len));
+}
+
 static void words(void)
 {
     put("json", "document", bytes_of_text("{\"a\":[1,2.5,true,null,\"\\u00e4\"]}"));
@@ -167,6 +178,16 @@ static void words(void)
         bytes_of_text("{\"ota_job_id\":\"x\",\"status\":\"success\",\"additional_info\":\"ok\"}"));
     put("topic", "plain", bytes_of_text("node/n1/otastatus"));
     put("topic", "basic", bytes_of_text("$aws/rules/esp_node_otastatus/node/n1/otastatus"));
+    put("otaurl", "job",
+        bytes_of_text(
+            "{\"ota_job_id\":\"J\",\"url\":\"https:\\/\\/h/i?a=1\",\"file_size\":9,\"fw_version\":\"1\",\"file_md5\":"
+            "\"d41d8cd98f00b204e9800998ecf8427e\",\"stream_id\":\"s\",\"metadata\":{\"download_window\":{\"start\":"
+            "120,\"end\":270},\"validity\":{\"start\":1,\"end\":1803961000},\"esp.ota.target\":\"host_mcu\"}}"));
+    put("params", "write",
+        bytes_of_text("{\"OTA\":{\"URL\":\"https://h/"
+                      "i\"},\"Light\":{\"Power\":true,\"Hue\":12,\"T\":-1.5e3,\"O\":{\"a\":[1]}}}"));
+    put("zone", "european", bytes_of_text("CET-1CEST,M3.5.0,M10.5.0/3"));
+    put("zone", "odd", bytes_of_text("<-03>3:30<-02>,J60/-2,299/25:00:01"));
     put("base64", "text", bytes_of_text("aGVsbG8="));
 }
 
@@ -179,6 +200,7 @@ int main(int argc, char **argv)
     folder = argv[1];
     mkdir(folder, 0777);
     images();
+    streams();
     signatures();
     encrypted();
     tables();

@@ -15,6 +15,8 @@
 #include "nvs/nvs_csv.h"
 #include "nvs/nvs_part.h"
 #include "nvs/nvs_view.h"
+#include "ota/ota.h"
+#include "ota/stream.h"
 #include "wire/message.h"
 
 #include <stdlib.h>
@@ -53,21 +55,100 @@ static void fuzz_json(struct bytes in)
 
 static void fuzz_messages(struct bytes in)
 {
-    struct job_document doc;
     struct fetch_message fetch;
     struct status_report report, again;
     struct node_description node;
-    struct buf text = {0};
-    if (job_document_read(&doc, in, NULL) == ERR_NONE)
-        job_document_deinit(&doc);
+    char text[REPORT_SIZE];
     fetch_message_read(&fetch, in, NULL);
     node_description_read(&node, in, NULL);
     if (status_report_read(&report, in, NULL) != ERR_NONE)
         return;
-    must(status_report_write(&text, &report, NULL) == ERR_NONE);
-    if (text.len <= 199)
-        must(status_report_read(&again, buf_bytes(&text), NULL) == ERR_NONE && again.status == report.status);
-    buf_deinit(&text);
+    size_t len = status_report_write(text, &report);
+    must(len > 0 && len < REPORT_SIZE);
+    must(status_report_read(&again, bytes_of(text, len), NULL) == ERR_NONE && again.status == report.status &&
+         !again.is_salvaged && strcmp(again.job_id, report.job_id) == 0);
+}
+
+/* The node's reading of otaurl, and of the metadata in it. */
+static void fuzz_otaurl(struct bytes in)
+{
+    static struct job_offer offer;
+    struct ota_terms terms;
+    struct zone utc = {.has_summer = false};
+    const char *text = NULL;
+    int64_t delay_ms = 0;
+    unsigned room = json_view_count(in);
+    struct json_token *tokens = calloc(room ? room : 1, sizeof *tokens);
+    const char *problem = job_offer_read(&offer, in, tokens, room, in.len % 2);
+    must(problem == NULL ? offer.job_id[0] && offer.url[0] && offer.file_size >= 0
+                         : strncmp(problem, "Aborted. ", 9) == 0);
+    if (problem == NULL && offer.metadata[0]) {
+        struct bytes metadata = bytes_of_text(offer.metadata);
+        must(json_view_count(metadata) <= room);
+        ota_terms_read(&terms, metadata, tokens, room);
+        if (ota_check_terms(&terms, &utc, 1760000000, &text, &delay_ms) == OTA_GATE_LATER)
+            must(text != NULL && delay_ms > 0);
+    }
+    free(tokens);
+}
+
+/* A node's parameters as written from outside: every member of every object, as every type. */
+static void fuzz_params(struct bytes in)
+{
+    struct json_view v;
+    char text[64];
+    int64_t whole;
+    double real;
+    bool flag;
+    unsigned room = json_view_count(in);
+    struct json_token *tokens = calloc(room ? room : 1, sizeof *tokens);
+    if (json_view_parse(&v, in, tokens, room))
+        for (int object = 0; object < v.count; object++)
+            for (int key = json_view_next_key(&v, object, -1); key >= 0; key = json_view_next_key(&v, object, key)) {
+                json_view_text(&v, key, text, sizeof text);
+                must(json_view_find(&v, object, "no such member at all") < 0);
+                must(json_view_raw(&v, key + 1).len <= in.len);
+                must(json_view_int(&v, key + 1, &whole) + json_view_bool(&v, key + 1, &flag) +
+                         json_view_text(&v, key + 1, text, sizeof text) <=
+                     1);
+                json_view_double(&v, key + 1, &real);
+            }
+    free(tokens);
+}
+
+/* Blocks and requests of a stream: what reads back writes the same. */
+static void fuzz_stream(struct bytes in)
+{
+    static uint8_t raw[16384];
+    static const struct ota_stream_options options = {256, 8, 3, 1000};
+    struct stream_block block, again;
+    struct stream_request request, same;
+    struct ota_stream s;
+    uint32_t at = 0;
+    if (stream_request_read(&request, in)) {
+        size_t len = stream_request_write(raw, sizeof raw, &request);
+        must(len == 0 || (stream_request_read(&same, bytes_of(raw, len)) && same.count == request.count));
+    }
+    if (!stream_block_read(&block, in))
+        return;
+    size_t len = stream_block_write(raw, sizeof raw, &block);
+    must(len > 0 && stream_block_read(&again, bytes_of(raw, len)) && bytes_equal(again.data, block.data));
+    ota_stream_begin(&s, &options, 5000, block.index % 20, 0);
+    if (ota_stream_take(&s, &block, 1, &at) >= OTA_STREAM_WRITE)
+        must(at + block.len <= 5000);
+}
+
+/* A zone's text; no moment is out of its reach. */
+static void fuzz_zone(struct bytes in)
+{
+    struct zone zone;
+    char text[100];
+    size_t n = in.len < sizeof text - 1 ? in.len : sizeof text - 1;
+    memcpy(text, in.at, n);
+    text[n] = '\0';
+    zone_parse(&zone, text);
+    for (int64_t at = -4000000000; at < 8000000000; at += 123456789)
+        must(zone_minute(&zone, at) >= 0 && zone_minute(&zone, at) < 1440);
 }
 
 static void fuzz_topic(struct bytes in)

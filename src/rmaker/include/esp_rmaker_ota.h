@@ -18,6 +18,10 @@ extern "C" {
 
 ESP_EVENT_DECLARE_BASE(RMAKER_OTA_EVENT);
 
+/* PEM of the authorities that a build without certificate bundle trusts when the config names none; not there in builds
+ * that download over MQTT. */
+extern const char *ESP_RMAKER_OTA_DEFAULT_SERVER_CERT;
+
 /* Data of IN_PROGRESS to DELAYED and of INVALID is the report's text with its terminator; STARTING and REQ_FOR_REBOOT
  * have none. */
 typedef enum {
@@ -81,17 +85,27 @@ typedef struct {
  * once.  ESP_ERR_INVALID_ARG for another type, ESP_FAIL for a second call. */
 esp_err_t esp_rmaker_ota_enable(esp_rmaker_ota_config_t *ota_config, esp_rmaker_ota_type_t type);
 
-/* Publishes a status and posts its event.  ESP_FAIL for a NULL handle. */
+/* Publishes a status and posts its event.  success, failed and rejected are kept in flash and sent until they are
+ * acknowledged.  `additional_info` NULL is taken as an empty text.  ESP_FAIL for a NULL handle, which posts nothing,
+ * and when nothing could be published now; ESP_ERR_INVALID_STATE when there is no job to report for. */
 esp_err_t esp_rmaker_ota_report_status(esp_rmaker_ota_handle_t ota_handle, ota_status_t status, char *additional_info);
 
+/* The whole workflow: metadata gate, attempts, reports, reboot.  The first does what the build chose, HTTPS or MQTT
+ * (CONFIG_ESP_RMAKER_OTA_USE_MQTT); of the other two only that one is there.  `ota_data` is read, not kept.  ESP_OK
+ * after the new image was selected, ESP_FAIL otherwise, also for a job that was put off. */
 esp_err_t esp_rmaker_ota_default_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data);
 esp_err_t esp_rmaker_ota_https_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data);
+esp_err_t esp_rmaker_ota_mqtt_cb(esp_rmaker_ota_handle_t handle, esp_rmaker_ota_data_t *ota_data);
 
-/* Asks the service for a job, now or after `time` seconds. */
+/* Asks the service for a job now.  ESP_OK also while an earlier question is not acknowledged yet; ESP_ERR_INVALID_STATE
+ * without a connection, ESP_FAIL when it cannot be published: both are tried again by themselves. */
 esp_err_t esp_rmaker_ota_fetch(void);
+/* The same after so many seconds. */
 esp_err_t esp_rmaker_ota_fetch_with_delay(int time);
 
-/* The application's verdict on an image on trial.  ESP_ERR_INVALID_STATE when none is. */
+/* The application's verdict on an image on trial.  ESP_ERR_INVALID_STATE when none is; mark_valid is
+ * ESP_ERR_INVALID_ARG before OTA was enabled, also within the diagnosis at INIT.  mark_invalid rolls back and does not
+ * return. */
 esp_err_t esp_rmaker_ota_mark_valid(void);
 esp_err_t esp_rmaker_ota_mark_invalid(void);
 

@@ -1,0 +1,92 @@
+/* User mapping: the message that says to whom the node belongs, kept until the broker has it. */
+#include "rmaker/rmaker.h"
+
+#include "codec/json.h"
+#include "esp_log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RESET_USER   "esp-rmaker"
+#define RESET_SECRET "failed"
+
+#define MAPPING (rmaker_context.mapping)
+
+static void publish(void *arg)
+{
+    struct buf text = {0};
+    struct json_out out;
+    (void)arg;
+    if (MAPPING.user_id == NULL || !rmaker_mqtt_is_connected())
+        return;
+    json_out_init(&out, &text);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "node_id", rmaker_context.node_id);
+    json_out_text(&out, "user_id", MAPPING.user_id);
+    json_out_text(&out, "secret_key", MAPPING.secret_key);
+    if (strcmp(MAPPING.user_id, RESET_USER) == 0)
+        json_out_bool(&out, "reset", true);
+    json_out_end_object(&out);
+    MAPPING.message_id = text.is_failed ? -1 : rmaker_publish(TOPIC_USER_MAPPING, buf_bytes(&text));
+    if (MAPPING.message_id >= 0)
+        MAPPING.state = ESP_RMAKER_USER_MAPPING_REQ_SENT;
+    buf_deinit(&text);
+}
+
+static void forget(void)
+{
+    free(MAPPING.user_id);
+    free(MAPPING.secret_key);
+    MAPPING.user_id = MAPPING.secret_key = NULL;
+}
+
+esp_err_t esp_rmaker_start_user_node_mapping(char *user_id, char *secret_key)
+{
+    if (user_id == NULL || secret_key == NULL)
+        return ESP_ERR_INVALID_ARG;
+    forget();
+    MAPPING.user_id = strdup(user_id);
+    MAPPING.secret_key = strdup(secret_key);
+    if (MAPPING.user_id == NULL || MAPPING.secret_key == NULL) {
+        forget();
+        return ESP_ERR_NO_MEM;
+    }
+    MAPPING.state = ESP_RMAKER_USER_MAPPING_STARTED;
+    return rmaker_mqtt_is_connected() ? esp_rmaker_work_queue_add_task(publish, NULL) : ESP_OK;
+}
+
+esp_err_t esp_rmaker_reset_user_node_mapping(void)
+{
+    char user[] = RESET_USER, secret[] = RESET_SECRET;
+    esp_err_t err = esp_rmaker_start_user_node_mapping(user, secret);
+    if (err == ESP_OK)
+        esp_event_post(RMAKER_EVENT, RMAKER_EVENT_USER_NODE_MAPPING_RESET, NULL, 0, 0);
+    return err;
+}
+
+esp_rmaker_user_mapping_state_t esp_rmaker_user_node_mapping_get_state(void)
+{
+    return MAPPING.state;
+}
+
+void rmaker_mapping_connected(void)
+{
+    publish(NULL);
+}
+
+static void finish(void *arg)
+{
+    (void)arg;
+    bool is_reset = MAPPING.user_id != NULL && strcmp(MAPPING.user_id, RESET_USER) == 0;
+    forget();
+    MAPPING.state = is_reset ? ESP_RMAKER_USER_MAPPING_RESET : ESP_RMAKER_USER_MAPPING_DONE;
+    if (!is_reset)
+        esp_event_post(RMAKER_EVENT, RMAKER_EVENT_USER_NODE_MAPPING_DONE, NULL, 0, portMAX_DELAY);
+}
+
+/* On the event task: the rest happens on the work queue, where everything else of the mapping does. */
+void rmaker_mapping_published(int message_id)
+{
+    if (MAPPING.state == ESP_RMAKER_USER_MAPPING_REQ_SENT && message_id == MAPPING.message_id)
+        esp_rmaker_work_queue_add_task(finish, NULL);
+}
