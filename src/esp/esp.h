@@ -10,6 +10,7 @@
  *   VESP_TRUSTED    key digests of Secure Boot in hex, separated by commas; with it images must be signed
  *   VESP_CONTROL_FD descriptor of the page that vesp and the application share, see flash_file.h
  *   VESP_CRT_BUNDLE file of the certificates that stand for the bundle; without it the system's
+ *   VESP_CLOCK      "unset": the clock begins in 1970; without it, the host's, see clock.c
  *   VESP_FLASH_SPEED "real": erase and program take as long as on a flash chip
  * and takes its end as a reset: exit status ESP_EXIT_RESTART is esp_restart(), ESP_EXIT_WATCHDOG the task watchdog,
  * anything else a panic or lost power.

@@ -109,7 +109,9 @@ enum err command_job_start(int argc, char **argv, struct why *why)
     if (err != ERR_NONE)
         return err;
     if (option(&o, "name") == NULL) {
-        snprintf(name, sizeof name, "%.200s %ld", option(&o, "image"), (long)time(NULL));
+        struct timespec now; /* to the microsecond: scripts start jobs one right after the other */
+        clock_gettime(CLOCK_REALTIME, &now);
+        snprintf(name, sizeof name, "%.200s %lld", option(&o, "image"), now.tv_sec * 1000000LL + now.tv_nsec / 1000);
         for (unsigned i = 0; rows[i].name != NULL; i++)
             if (strcmp(rows[i].name, "name") == 0)
                 o.values[i] = name;

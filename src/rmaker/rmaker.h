@@ -168,6 +168,8 @@ esp_err_t rmaker_attempt_failed(char *text, size_t size, const char *what, esp_e
 bool rmaker_attempt_goes_on(int64_t received, int64_t total, char *text, size_t size);
 /* The mind's verdict on a header: true when the download may go on. */
 bool rmaker_attempt_header(const esp_app_desc_t *offered);
+/* The length that the server announces (0: none) against the job's, before anything is erased. */
+bool rmaker_attempt_size_fits(const esp_rmaker_ota_data_t *data, int64_t total, char *text, size_t size);
 /* Size and digests that the job names, against what lies in the partition now. */
 bool rmaker_attempt_verify(const esp_rmaker_ota_data_t *data, const esp_partition_t *where, size_t len, char *text,
                            size_t size);

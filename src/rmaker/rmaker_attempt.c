@@ -49,6 +49,14 @@ bool rmaker_attempt_header(const esp_app_desc_t *offered)
     return rmaker_context.ota.mind.state == OTA_DOWNLOADING;
 }
 
+bool rmaker_attempt_size_fits(const esp_rmaker_ota_data_t *data, int64_t total, char *text, size_t size)
+{
+    if (data->filesize <= 0 || total <= 0 || total == data->filesize)
+        return true;
+    snprintf(text, size, "File size mismatch: %lld instead of %d bytes", (long long)total, data->filesize);
+    return false;
+}
+
 struct check {
     const char *name, *expected; /* NULL: not asked for */
     enum digest_kind kind;
@@ -95,10 +103,8 @@ bool rmaker_attempt_verify(const esp_rmaker_ota_data_t *data, const esp_partitio
     const char *md5 = data->file_md5 != NULL && job_digest_is_hex(data->file_md5, 32) ? data->file_md5 : NULL;
     struct check checks[] = {{"MD5", md5, DIGEST_MD5, MD5_LEN, {NULL}},
                              {"SHA-256", sha256, DIGEST_SHA256, SHA256_LEN, {NULL}}};
-    if (data->filesize > 0 && (size_t)data->filesize != len) {
-        snprintf(text, size, "File size mismatch: %zu bytes came, %d were announced", len, data->filesize);
+    if (!rmaker_attempt_size_fits(data, (int64_t)len, text, size))
         return false;
-    }
     if (md5 == NULL && sha256 == NULL)
         return true;
     for (unsigned i = 0; i < 2; i++)

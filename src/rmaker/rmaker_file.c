@@ -93,7 +93,7 @@ static esp_err_t open_http(struct run *r)
         r->at = 0; /* the range was not taken: from the start */
     int64_t rest = esp_http_client_get_content_length(r->http);
     r->total = rest > 0 ? r->at + rest : r->data->filesize;
-    return ESP_OK;
+    return rmaker_attempt_size_fits(r->data, r->total, r->text, r->size) ? ESP_OK : ESP_FAIL;
 }
 
 static esp_err_t save_position(struct run *r)

@@ -164,7 +164,7 @@ esp_err_t rmaker_https_attempt(const esp_rmaker_ota_data_t *data, char *text, si
         ESP_LOGI(tag, "Resuming at %d of %d bytes", a.start, a.total);
     else
         a.resume.kib = 0;
-    err = check_header(&a);
+    err = rmaker_attempt_size_fits(data, a.total, text, size) ? check_header(&a) : ESP_FAIL;
     if (err == ESP_OK)
         err = download(&a);
     if (err == ESP_OK)

@@ -67,8 +67,8 @@ esp_err_t esp_rmaker_param_report(const esp_rmaker_param_t *param)
     if (param == NULL)
         return ESP_ERR_INVALID_ARG;
     rmaker_param_of(param)->is_changed = true;
-    /* Before the start the whole state is reported anyway. */
-    return rmaker_context.is_started ? report(TOPIC_PARAMS_LOCAL, CHANGED) : ESP_OK;
+    /* Before the first connection there is nobody to tell, and with it the whole state is reported anyway. */
+    return rmaker_context.is_started || rmaker_mqtt_is_connected() ? report(TOPIC_PARAMS_LOCAL, CHANGED) : ESP_OK;
 }
 
 esp_err_t esp_rmaker_param_notify(const esp_rmaker_param_t *param)
