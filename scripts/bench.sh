@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image|node]   everything, the verifier alone, or the virtual node alone
+#   bench.sh BUILD-FOLDER [image|node|size|minds]   everything, the verifier alone, or the virtual node alone
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -90,6 +90,8 @@ stop() { kill "$pid"; wait "$pid" || true; pid=''; }
 kb() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$pid/status"; }
 
 if [ "${2:-}" = image ]; then bench_image; exit 0; fi
+if [ "${2:-}" = size ]; then exec "$here/size.sh" "$here/.."; fi
+if [ "${2:-}" = minds ]; then exec "$bin/minds"; fi
 if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 
 start; first=$ms; stop
@@ -122,4 +124,6 @@ echo "one download over TLS       $((($(now_us) - from) / 20)) us for $size byte
 bench_image
 bench_node
 bench_thousand
+"$bin/minds"
+"$here/size.sh" "$here/.."
 stop

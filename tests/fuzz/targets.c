@@ -106,7 +106,6 @@ static void fuzz_params(struct bytes in)
         for (int object = 0; object < v.count; object++)
             for (int key = json_view_next_key(&v, object, -1); key >= 0; key = json_view_next_key(&v, object, key)) {
                 json_view_text(&v, key, text, sizeof text);
-                must(json_view_find(&v, object, "no such member at all") < 0);
                 must(json_view_raw(&v, key + 1).len <= in.len);
                 must(json_view_int(&v, key + 1, &whole) + json_view_bool(&v, key + 1, &flag) +
                          json_view_text(&v, key + 1, text, sizeof text) <=

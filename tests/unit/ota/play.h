@@ -9,7 +9,9 @@
 
 #include "ota/ota.h"
 
-#define PLAY_SAID_SIZE 16384
+#ifndef PLAY_SAID_SIZE
+#define PLAY_SAID_SIZE 16384 /* what does not fit is not kept */
+#endif
 #define PLAY_QUEUE     32
 #define PLAY_ATTEMPTS  12
 #define PLAY_BOOTED_S  1760000000 /* the clock at the first boot */
