@@ -1,10 +1,10 @@
 /*
  * Host MCU: a node that updates the microcontroller beside it, too.
  *
- * A job whose metadata is {"esp.ota.target":"host_mcu"} is for the other processor: the agent downloads the file into the
- * partition `staging`, verifies it, and hands it over page by page.  The other processor stands in the partition `mcu`
- * here; on a board, write_page() would speak its bootloader's protocol over a UART.  A job without that member updates
- * the node itself, as ever.
+ * A job whose metadata is {"esp.ota.target":"host_mcu"} is for the other processor: the agent downloads the file into
+ * the partition `staging`, verifies it, and hands it over page by page.  The other processor stands in the partition
+ * `mcu` here; on a board, write_page() would speak its bootloader's protocol over a UART.  A job without that member
+ * updates the node itself, as ever.
  */
 #include "esp_app_desc.h"
 #include "esp_log.h"
@@ -77,7 +77,8 @@ static esp_err_t end(void *priv)
 
 static void give_up(void *priv)
 {
-    ESP_LOGE(TAG, "The other processor stays in its bootloader after %u bytes", (unsigned)((struct mcu *)priv)->written);
+    ESP_LOGE(TAG, "The other processor stays in its bootloader after %u bytes",
+             (unsigned)((struct mcu *)priv)->written);
 }
 
 void app_main(void)

@@ -1,6 +1,7 @@
 /*
- * The node's wall clock: the host's, until the firmware sets its own; with VESP_CLOCK=unset it begins in 1970, as a chip's
- * does after power-on.  Applications are linked so that their time(), gettimeofday() and settimeofday() come here.
+ * The node's wall clock: the host's, until the firmware sets its own; with VESP_CLOCK=unset it begins in 1970, as a
+ * chip's does after power-on.  Applications are linked so that their time(), gettimeofday() and settimeofday() come
+ * here.
  */
 #include "esp.h"
 

@@ -47,8 +47,8 @@ int main(int argc, char **argv)
                 nodes[i].ota.rows[0].state == OTA_ROW_TOLD;
         effects += nodes[i].effects;
     }
-    printf("minds                      %zu of %zu through a whole update in %.2f s, %zu effects   [limit 5 s]\n", done, count,
-           took, effects);
+    printf("minds                      %zu of %zu through a whole update in %.2f s, %zu effects   [limit 5 s]\n", done,
+           count, took, effects);
     printf("memory per mind            %zu bytes   [limit 2048]\n", sizeof(struct ota));
     free(nodes);
     return done == count ? 0 : 1;

@@ -1,8 +1,9 @@
 /*
  * A server of file streams for the tests: stream_server PORT FILE [LOSE [REFUSE]]
  *
- * Answers every node's requests for any stream with blocks of FILE, over the broker's plain listener on 127.0.0.1:PORT.  Of
- * LOSE blocks the last one is not sent the first time it is asked for; with REFUSE the first so many requests are rejected.
+ * Answers every node's requests for any stream with blocks of FILE, over the broker's plain listener on 127.0.0.1:PORT.
+ * Of LOSE blocks the last one is not sent the first time it is asked for; with REFUSE the first so many requests are
+ * rejected.
  */
 #include "wire/stream.h"
 
@@ -71,7 +72,8 @@ static void on_connect(struct mosquitto *m, void *user, int rc)
 
 int main(int argc, char **argv)
 {
-    struct server s = {.lose = argc > 3 ? (unsigned)atoi(argv[3]) : 0, .refuse = argc > 4 ? (unsigned)atoi(argv[4]) : 0};
+    struct server s = {.lose = argc > 3 ? (unsigned)atoi(argv[3]) : 0,
+                       .refuse = argc > 4 ? (unsigned)atoi(argv[4]) : 0};
     FILE *file = argc > 2 ? fopen(argv[2], "rb") : NULL;
     if (file == NULL) {
         fprintf(stderr, "Usage: stream_server PORT FILE [LOSE [REFUSE]]\n");
