@@ -24,7 +24,7 @@
 #include <stdatomic.h>
 
 #define WORK_QUEUE_LENGTH  16
-#define OTA_TICKETS_MAX    8 /* publishes that wait for their PUBACK */
+#define AWAITED_MAX        8 /* publishes whose PUBACK somebody waits for; one more takes the place of the oldest */
 #define OTA_FILE_TYPES_MAX 4 /* targets that the application has handlers for */
 
 struct rmaker_ota {
@@ -33,7 +33,7 @@ struct rmaker_ota {
     struct ota_options options;
     esp_rmaker_ota_type_t type;
     esp_rmaker_ota_config_t config;
-    SemaphoreHandle_t lock;   /* the mind, the job, the tickets */
+    SemaphoreHandle_t lock;   /* the mind, the job */
     struct job_offer *job;    /* NULL: none */
     bool was_rmaker_ota;      /* the trial flag was in flash */
     bool wants_attempt;       /* the mind said so; the workflow's loop runs it */
@@ -41,12 +41,6 @@ struct rmaker_ota {
     void *https_attempt;      /* while esp_https_ota_begin() runs */
     esp_timer_handle_t timer; /* for the mind's next tick */
     atomic_bool is_tick_queued;
-    struct {
-        int message_id;
-        unsigned ticket;
-    } tickets[OTA_TICKETS_MAX];
-    int early_acks[OTA_TICKETS_MAX]; /* PUBACKs that came before their publish returned */
-    unsigned next_ticket, next_early_ack;
     struct {
         const char *target;
         const esp_rmaker_ota_file_handler_t *handler;
@@ -67,11 +61,18 @@ struct rmaker_mqtt {
     SemaphoreHandle_t lock; /* subscriptions and budget */
     struct rmaker_subscription subscriptions[CONFIG_ESP_RMAKER_MAX_MQTT_SUBSCRIPTIONS];
     atomic_bool is_connected; /* written by the MQTT task */
-    bool is_stopped;
+    atomic_bool is_stopped;
     unsigned failures; /* to connect, in a row */
     esp_timer_handle_t reconnect_timer;
     int budget;
     int64_t revived_us;
+    struct {
+        int message_id;
+        esp_rmaker_work_fn_t call; /* NULL: free */
+        void *arg;
+    } awaited[AWAITED_MAX];
+    int early_acks[AWAITED_MAX]; /* PUBACKs that came before their publish returned */
+    unsigned next_awaited, next_early_ack;
     char *pieces; /* of a message that does not fit the client's buffer */
     size_t pieces_len;
     char piece_topic[TOPIC_SIZE], will_topic[TOPIC_SIZE];
@@ -87,7 +88,8 @@ struct rmaker {
     esp_rmaker_node_info_t info;
     char node_id[NODE_ID_SIZE], host[256];
     char *client_cert, *client_key;
-    bool is_initialised, is_working, has_begun, is_started, has_connectivity, waits_for_time;
+    bool is_initialised, is_working, has_begun, has_connectivity, waits_for_time;
+    atomic_bool is_started; /* the node has described itself */
     QueueHandle_t work;
     struct rmaker_text *attributes;
     struct esp_rmaker_device *devices;
@@ -96,9 +98,8 @@ struct rmaker {
     char zone_text[ZONE_TEXT_SIZE]; /* POSIX; "": not looked up yet */
     struct rmaker_mqtt mqtt;
     struct {
-        esp_rmaker_user_mapping_state_t state;
-        char *user_id, *secret_key; /* not published yet; NULL: nothing to say */
-        int message_id;
+        _Atomic(esp_rmaker_user_mapping_state_t) state;
+        char *user_id, *secret_key; /* not acknowledged yet; NULL: nothing to say */
     } mapping;
     struct rmaker_ota ota;
 };
@@ -109,6 +110,8 @@ extern struct rmaker rmaker_context;
 
 /* Publishes with QoS 1, in the basic-ingest form where the topic has one; the message id, or -1. */
 int rmaker_publish(enum topic_kind kind, struct bytes payload);
+/* The same; after its PUBACK `call` runs on the work queue.  False when it cannot be published. */
+bool rmaker_publish_for(enum topic_kind kind, struct bytes payload, esp_rmaker_work_fn_t call, void *arg);
 esp_err_t rmaker_subscribe(enum topic_kind kind, esp_rmaker_mqtt_subscribe_cb_t call);
 esp_err_t rmaker_mqtt_init(void);
 esp_err_t rmaker_mqtt_start(void);
@@ -134,7 +137,6 @@ esp_err_t rmaker_params_write(struct bytes payload, esp_rmaker_req_src_t src);
 /* --- user mapping (rmaker_mapping.c) ---------------------------------------------------------- */
 
 void rmaker_mapping_connected(void);
-void rmaker_mapping_published(int message_id);
 
 /* --- OTA -------------------------------------------------------------------------------------- */
 
@@ -142,8 +144,8 @@ void rmaker_mapping_published(int message_id);
 void rmaker_ota_connected(void); /* on every connect, before the node description is published */
 void rmaker_ota_started(void);   /* once per boot, after it */
 void rmaker_ota_disconnected(void);
-void rmaker_ota_published(int message_id);
 void rmaker_ota_zone_changed(void);
+enum ota_mind_state rmaker_ota_state(void);
 
 /* Tells the mind and does what it says. */
 void rmaker_ota_tell(const struct ota_event *event);

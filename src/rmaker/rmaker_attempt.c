@@ -46,7 +46,7 @@ bool rmaker_attempt_header(const esp_app_desc_t *offered)
         event.offered = &other;
     }
     rmaker_ota_tell(&event);
-    return rmaker_context.ota.mind.state == OTA_DOWNLOADING;
+    return rmaker_ota_state() == OTA_DOWNLOADING;
 }
 
 bool rmaker_attempt_size_fits(const esp_rmaker_ota_data_t *data, int64_t total, char *text, size_t size)

@@ -304,17 +304,13 @@ static void on_disconnected(void *arg)
 
 static void on_common_event(void *arg, esp_event_base_t base, int32_t id, void *data)
 {
-    (void)arg, (void)base;
+    (void)arg, (void)base, (void)data;
     switch (id) {
     case RMAKER_MQTT_EVENT_CONNECTED:
         esp_rmaker_work_queue_add_task(on_connected, NULL);
         break;
     case RMAKER_MQTT_EVENT_DISCONNECTED:
         esp_rmaker_work_queue_add_task(on_disconnected, NULL);
-        break;
-    case RMAKER_MQTT_EVENT_PUBLISHED:
-        rmaker_ota_published(*(const int *)data);
-        rmaker_mapping_published(*(const int *)data);
         break;
     case RMAKER_EVENT_TZ_POSIX_CHANGED:
         rmaker_ota_zone_changed();

@@ -1,7 +1,6 @@
 /* User mapping: the message that says to whom the node belongs, kept until the broker has it. */
-#include "rmaker/rmaker.h"
+#include "rmaker/rmaker_model.h"
 
-#include "codec/json.h"
 #include "esp_log.h"
 
 #include <stdlib.h>
@@ -12,27 +11,6 @@
 
 #define MAPPING (rmaker_context.mapping)
 
-static void publish(void *arg)
-{
-    struct buf text = {0};
-    struct json_out out;
-    (void)arg;
-    if (MAPPING.user_id == NULL || !rmaker_mqtt_is_connected())
-        return;
-    json_out_init(&out, &text);
-    json_out_object(&out, NULL);
-    json_out_text(&out, "node_id", rmaker_context.node_id);
-    json_out_text(&out, "user_id", MAPPING.user_id);
-    json_out_text(&out, "secret_key", MAPPING.secret_key);
-    if (strcmp(MAPPING.user_id, RESET_USER) == 0)
-        json_out_bool(&out, "reset", true);
-    json_out_end_object(&out);
-    MAPPING.message_id = text.is_failed ? -1 : rmaker_publish(TOPIC_USER_MAPPING, buf_bytes(&text));
-    if (MAPPING.message_id >= 0)
-        MAPPING.state = ESP_RMAKER_USER_MAPPING_REQ_SENT;
-    buf_deinit(&text);
-}
-
 static void forget(void)
 {
     free(MAPPING.user_id);
@@ -40,17 +18,64 @@ static void forget(void)
     MAPPING.user_id = MAPPING.secret_key = NULL;
 }
 
+static void finish(void *arg)
+{
+    (void)arg;
+    if (MAPPING.state != ESP_RMAKER_USER_MAPPING_REQ_SENT)
+        return; /* of a message that a newer one has replaced */
+    rmaker_model_lock();
+    bool is_reset = MAPPING.user_id != NULL && strcmp(MAPPING.user_id, RESET_USER) == 0;
+    forget();
+    rmaker_model_unlock();
+    MAPPING.state = is_reset ? ESP_RMAKER_USER_MAPPING_RESET : ESP_RMAKER_USER_MAPPING_DONE;
+    if (!is_reset)
+        esp_event_post(RMAKER_EVENT, RMAKER_EVENT_USER_NODE_MAPPING_DONE, NULL, 0, portMAX_DELAY);
+}
+
+/* False when there is nothing to say. */
+static bool write_mapping(struct buf *to)
+{
+    struct json_out out;
+    rmaker_model_lock();
+    bool is_there = MAPPING.user_id != NULL;
+    if (is_there) {
+        json_out_init(&out, to);
+        json_out_object(&out, NULL);
+        json_out_text(&out, "node_id", rmaker_context.node_id);
+        json_out_text(&out, "user_id", MAPPING.user_id);
+        json_out_text(&out, "secret_key", MAPPING.secret_key);
+        if (strcmp(MAPPING.user_id, RESET_USER) == 0)
+            json_out_bool(&out, "reset", true);
+        json_out_end_object(&out);
+    }
+    rmaker_model_unlock();
+    return is_there && !to->is_failed;
+}
+
+static void publish(void *arg)
+{
+    struct buf text = {0};
+    (void)arg;
+    if (rmaker_mqtt_is_connected() && write_mapping(&text) &&
+        rmaker_publish_for(TOPIC_USER_MAPPING, buf_bytes(&text), finish, NULL))
+        MAPPING.state = ESP_RMAKER_USER_MAPPING_REQ_SENT;
+    buf_deinit(&text);
+}
+
 esp_err_t esp_rmaker_start_user_node_mapping(char *user_id, char *secret_key)
 {
     if (user_id == NULL || secret_key == NULL)
         return ESP_ERR_INVALID_ARG;
-    forget();
-    MAPPING.user_id = strdup(user_id);
-    MAPPING.secret_key = strdup(secret_key);
-    if (MAPPING.user_id == NULL || MAPPING.secret_key == NULL) {
-        forget();
+    char *user = strdup(user_id), *secret = strdup(secret_key);
+    if (user == NULL || secret == NULL) {
+        free(user), free(secret);
         return ESP_ERR_NO_MEM;
     }
+    rmaker_model_lock();
+    forget();
+    MAPPING.user_id = user;
+    MAPPING.secret_key = secret;
+    rmaker_model_unlock();
     MAPPING.state = ESP_RMAKER_USER_MAPPING_STARTED;
     return rmaker_mqtt_is_connected() ? esp_rmaker_work_queue_add_task(publish, NULL) : ESP_OK;
 }
@@ -72,21 +97,4 @@ esp_rmaker_user_mapping_state_t esp_rmaker_user_node_mapping_get_state(void)
 void rmaker_mapping_connected(void)
 {
     publish(NULL);
-}
-
-static void finish(void *arg)
-{
-    (void)arg;
-    bool is_reset = MAPPING.user_id != NULL && strcmp(MAPPING.user_id, RESET_USER) == 0;
-    forget();
-    MAPPING.state = is_reset ? ESP_RMAKER_USER_MAPPING_RESET : ESP_RMAKER_USER_MAPPING_DONE;
-    if (!is_reset)
-        esp_event_post(RMAKER_EVENT, RMAKER_EVENT_USER_NODE_MAPPING_DONE, NULL, 0, portMAX_DELAY);
-}
-
-/* On the event task: the rest happens on the work queue, where everything else of the mapping does. */
-void rmaker_mapping_published(int message_id)
-{
-    if (MAPPING.state == ESP_RMAKER_USER_MAPPING_REQ_SENT && message_id == MAPPING.message_id)
-        esp_rmaker_work_queue_add_task(finish, NULL);
 }

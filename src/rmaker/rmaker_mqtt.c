@@ -83,6 +83,54 @@ int rmaker_publish(enum topic_kind kind, struct bytes payload)
     return publish(topic, payload.at, payload.len, RMAKER_MQTT_QOS1);
 }
 
+/* True when the PUBACK came already: from another task, before the publish returned. */
+static bool await_ack(int message_id, esp_rmaker_work_fn_t call, void *arg)
+{
+    bool is_here = false;
+    xSemaphoreTake(MQTT.lock, portMAX_DELAY);
+    for (unsigned i = 0; i < AWAITED_MAX; i++)
+        if (MQTT.early_acks[i] == message_id) {
+            MQTT.early_acks[i] = -1;
+            is_here = true;
+        }
+    unsigned at = MQTT.next_awaited % AWAITED_MAX;
+    if (!is_here) {
+        MQTT.awaited[at].message_id = message_id;
+        MQTT.awaited[at].call = call;
+        MQTT.awaited[at].arg = arg;
+        MQTT.next_awaited++;
+    }
+    xSemaphoreGive(MQTT.lock);
+    return is_here;
+}
+
+bool rmaker_publish_for(enum topic_kind kind, struct bytes payload, esp_rmaker_work_fn_t call, void *arg)
+{
+    int message_id = rmaker_publish(kind, payload);
+    if (message_id >= 0 && await_ack(message_id, call, arg))
+        esp_rmaker_work_queue_add_task(call, arg);
+    return message_id >= 0;
+}
+
+static void on_puback(int message_id)
+{
+    esp_rmaker_work_fn_t call = NULL;
+    void *arg = NULL;
+    xSemaphoreTake(MQTT.lock, portMAX_DELAY);
+    for (unsigned i = 0; i < AWAITED_MAX && call == NULL; i++)
+        if (MQTT.awaited[i].call != NULL && MQTT.awaited[i].message_id == message_id) {
+            call = MQTT.awaited[i].call;
+            arg = MQTT.awaited[i].arg;
+            MQTT.awaited[i].call = NULL;
+        }
+    if (call == NULL)
+        MQTT.early_acks[MQTT.next_early_ack++ % AWAITED_MAX] = message_id;
+    xSemaphoreGive(MQTT.lock);
+    if (call != NULL)
+        esp_rmaker_work_queue_add_task(call, arg);
+    esp_event_post(RMAKER_COMMON_EVENT, RMAKER_MQTT_EVENT_PUBLISHED, &message_id, sizeof message_id, portMAX_DELAY);
+}
+
 esp_err_t esp_rmaker_mqtt_publish(const char *topic, void *data, size_t data_len, uint8_t qos, int *msg_id)
 {
     if (topic == NULL || data == NULL)
@@ -277,7 +325,7 @@ static void on_event(void *arg, esp_event_base_t base, int32_t id, void *data)
         on_disconnect();
         break;
     case MQTT_EVENT_PUBLISHED:
-        esp_event_post(RMAKER_COMMON_EVENT, RMAKER_MQTT_EVENT_PUBLISHED, &e->msg_id, sizeof e->msg_id, portMAX_DELAY);
+        on_puback(e->msg_id);
         break;
     case MQTT_EVENT_DELETED:
         esp_event_post(RMAKER_COMMON_EVENT, RMAKER_MQTT_EVENT_MSG_DELETED, &e->msg_id, sizeof e->msg_id, portMAX_DELAY);
@@ -331,6 +379,8 @@ esp_err_t rmaker_mqtt_init(void)
     MQTT.lock = xSemaphoreCreateMutex();
     MQTT.budget = CONFIG_ESP_RMAKER_MQTT_DEFAULT_BUDGET;
     MQTT.revived_us = esp_timer_get_time();
+    for (unsigned i = 0; i < AWAITED_MAX; i++)
+        MQTT.early_acks[i] = -1;
     return MQTT.lock != NULL && esp_timer_create(&timer, &MQTT.reconnect_timer) == ESP_OK ? ESP_OK : ESP_ERR_NO_MEM;
 }
 

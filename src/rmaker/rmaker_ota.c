@@ -43,6 +43,14 @@ static void arm_timer(void)
         esp_timer_start_once(OTA.timer, next > at ? (uint64_t)(next - at) * 1000 : 1000);
 }
 
+enum ota_mind_state rmaker_ota_state(void)
+{
+    xSemaphoreTake(OTA.lock, portMAX_DELAY);
+    enum ota_mind_state state = OTA.mind.state;
+    xSemaphoreGive(OTA.lock);
+    return state;
+}
+
 static void carry_out(const struct ota_effects *todo, struct outcome *outcome);
 
 /* `offer`, unless NULL, becomes the node's when the mind accepts the job. */
@@ -50,8 +58,10 @@ static bool step(const struct ota_event *event, struct job_offer **offer, struct
 {
     struct ota_effects *todo = malloc(sizeof *todo);
     struct ota_now at = now();
-    if (todo == NULL)
+    if (todo == NULL) {
+        ESP_LOGE(tag, "No memory: \"%s\" is lost", ota_event_name(event->kind));
         return false;
+    }
     xSemaphoreTake(OTA.lock, portMAX_DELAY);
     enum ota_mind_state before = OTA.mind.state;
     bool is_legal = ota_step(&OTA.mind, event, &at, todo);
@@ -89,12 +99,13 @@ static void take_tick(void *arg)
     tell(OTA_TICK, NULL);
 }
 
-/* The verdict on a trial does not wait for a work queue that may hang: that may be what is wrong with the image. */
+/* The verdict on a trial, or on a callback that does not end, does not wait for a work queue that may hang: that may be
+ * what is wrong. */
 static void on_timer(void *arg)
 {
     (void)arg;
-    enum ota_mind_state state = OTA.mind.state;
-    if (state == OTA_ON_TRIAL || state == OTA_ROLLING_BACK)
+    enum ota_mind_state state = rmaker_ota_state();
+    if (state == OTA_ON_TRIAL || state == OTA_ROLLING_BACK || state == OTA_QUEUED)
         tell(OTA_TICK, NULL);
     else if (!atomic_exchange(&OTA.is_tick_queued, true) && esp_rmaker_work_queue_add_task(take_tick, NULL) != ESP_OK) {
         OTA.is_tick_queued = false;
@@ -102,7 +113,7 @@ static void on_timer(void *arg)
     }
 }
 
-/* --- publishes that wait for their PUBACK ----------------------------------------------------- */
+/* --- publishes -------------------------------------------------------------------------------- */
 
 static void take_ack(void *arg)
 {
@@ -114,55 +125,15 @@ static void take_failure(void *arg)
     rmaker_ota_tell(&(struct ota_event){.kind = OTA_PUBLISH_FAILED, .ticket = (unsigned)(uintptr_t)arg});
 }
 
-/* The ticket of a message, which is given up by that; 0: nobody asked for it, or not yet. */
-static unsigned find_ticket(int message_id)
-{
-    unsigned ticket = OTA_TICKET_NONE;
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    for (unsigned i = 0; i < OTA_TICKETS_MAX && ticket == OTA_TICKET_NONE; i++)
-        if (OTA.tickets[i].ticket != OTA_TICKET_NONE && OTA.tickets[i].message_id == message_id) {
-            ticket = OTA.tickets[i].ticket;
-            OTA.tickets[i].ticket = OTA_TICKET_NONE;
-        }
-    if (ticket == OTA_TICKET_NONE)
-        OTA.early_acks[OTA.next_early_ack++ % OTA_TICKETS_MAX] = message_id;
-    xSemaphoreGive(OTA.lock);
-    return ticket;
-}
-
-/* True when the PUBACK came already: from another task, before the publish returned. */
-static bool await_ack(int message_id, unsigned ticket)
-{
-    bool is_here = false;
-    xSemaphoreTake(OTA.lock, portMAX_DELAY);
-    for (unsigned i = 0; i < OTA_TICKETS_MAX; i++)
-        if (OTA.early_acks[i] == message_id) {
-            OTA.early_acks[i] = -1;
-            is_here = true;
-        }
-    if (!is_here) {
-        OTA.tickets[OTA.next_ticket % OTA_TICKETS_MAX].message_id = message_id;
-        OTA.tickets[OTA.next_ticket++ % OTA_TICKETS_MAX].ticket = ticket;
-    }
-    xSemaphoreGive(OTA.lock);
-    return is_here;
-}
-
-void rmaker_ota_published(int message_id)
-{
-    unsigned ticket = OTA.is_enabled ? find_ticket(message_id) : OTA_TICKET_NONE;
-    if (ticket != OTA_TICKET_NONE)
-        esp_rmaker_work_queue_add_task(take_ack, (void *)(uintptr_t)ticket);
-}
-
 static esp_err_t publish(enum topic_kind kind, const char *text, size_t len, unsigned ticket)
 {
-    int message_id = len > 0 ? rmaker_publish(kind, bytes_of(text, len)) : -1;
-    if (ticket != OTA_TICKET_NONE && message_id < 0)
-        take_failure((void *)(uintptr_t)ticket);
-    else if (ticket != OTA_TICKET_NONE && await_ack(message_id, ticket))
-        take_ack((void *)(uintptr_t)ticket);
-    return message_id >= 0 ? ESP_OK : ESP_FAIL;
+    void *arg = (void *)(uintptr_t)ticket;
+    bool is_sent =
+        len > 0 && (ticket == OTA_TICKET_NONE ? rmaker_publish(kind, bytes_of(text, len)) >= 0
+                                              : rmaker_publish_for(kind, bytes_of(text, len), take_ack, arg));
+    if (!is_sent && ticket != OTA_TICKET_NONE)
+        take_failure(arg);
+    return is_sent ? ESP_OK : ESP_FAIL;
 }
 
 /* --- effects ---------------------------------------------------------------------------------- */
@@ -598,7 +569,7 @@ static void evaluate_boot(void)
     OTA.was_rmaker_ota = saved->has_trial_flag;
     rmaker_ota_tell(&(struct ota_event){.kind = OTA_BOOTED, .saved = saved});
     free(saved);
-    if (OTA.mind.state == OTA_ON_TRIAL && diagnose(OTA_DIAG_STATE_INIT) == OTA_DIAG_STATUS_FAIL)
+    if (rmaker_ota_state() == OTA_ON_TRIAL && diagnose(OTA_DIAG_STATE_INIT) == OTA_DIAG_STATUS_FAIL)
         tell(OTA_DIAGNOSIS_BAD, NULL);
 }
 
@@ -607,7 +578,7 @@ void rmaker_ota_connected(void)
     if (!OTA.is_enabled)
         return;
     tell(OTA_CONNECTED, NULL);
-    if (OTA.mind.state != OTA_ON_TRIAL)
+    if (rmaker_ota_state() != OTA_ON_TRIAL)
         return;
     switch (diagnose(OTA_DIAG_STATE_POST_MQTT)) {
     case OTA_DIAG_STATUS_SUCCESS:
@@ -680,8 +651,6 @@ static esp_err_t prepare(void)
     OTA.lock = xSemaphoreCreateMutex();
     if (OTA.lock == NULL || esp_timer_create(&timer, &OTA.timer) != ESP_OK)
         return ESP_ERR_NO_MEM;
-    for (unsigned i = 0; i < OTA_TICKETS_MAX; i++)
-        OTA.early_acks[i] = -1;
     ota_init(&OTA.mind, &OTA.options, (uint64_t)esp_random() << 32 | esp_random());
     rmaker_ota_zone_changed();
     return ESP_OK;
