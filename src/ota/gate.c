@@ -9,6 +9,7 @@
 #define NO_TIME_DELAY_MS 30000
 #define BUFFER_S         5
 #define MINUTES_A_DAY    1440
+#define WAIT_MAX_S       (366 * 86400LL) /* what begins later is asked for once a year, and put off again */
 
 /* --- time ------------------------------------------------------------------------------------- */
 
@@ -35,7 +36,7 @@ void ota_terms_read(struct ota_terms *terms, struct bytes metadata, struct json_
 static enum ota_event_kind later(const char **text, int64_t *delay_ms, const char *why, int64_t delay_s)
 {
     *text = why;
-    *delay_ms = delay_s * 1000;
+    *delay_ms = (delay_s < WAIT_MAX_S ? delay_s : WAIT_MAX_S) * 1000;
     return OTA_GATE_LATER;
 }
 

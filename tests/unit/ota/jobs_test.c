@@ -427,6 +427,23 @@ static void validity_has_no_year_2038(void **state)
         }
 }
 
+static void the_end_of_time_is_far(void **state)
+{
+    struct zone utc = {.has_summer = false};
+    static const int64_t moments[] = {1760000000 + 367 * 86400, 999999999999999999, -999999999999999999};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct ota_terms from = {true, moments[i], -1, -1, -1}, until = {true, -1, moments[i], -1, -1};
+        const char *text;
+        int64_t delay_ms = 0;
+        assert_int_equal(ota_check_terms(&from, &utc, 1760000000, &text, &delay_ms),
+                         moments[i] > 0 ? OTA_GATE_LATER : OTA_GATE_OPEN);
+        assert_int_equal(delay_ms, moments[i] > 0 ? 366 * 86400000LL : 0);
+        assert_int_equal(ota_check_terms(&until, &utc, 1760000000, &text, &delay_ms),
+                         moments[i] > 0 ? OTA_GATE_OPEN : OTA_GATE_SHUT);
+    }
+}
+
 static void the_order_of_the_questions(void **state)
 {
     struct zone utc = {.has_summer = false};
@@ -451,7 +468,7 @@ int main(void)
         cmocka_unit_test(escapes_are_resolved),           cmocka_unit_test(every_order_of_messages_and_accidents),
         cmocka_unit_test(a_power_cut_at_every_effect),    cmocka_unit_test(every_minute_of_every_window),
         cmocka_unit_test(windows_follow_the_local_clock), cmocka_unit_test(validity_has_no_year_2038),
-        cmocka_unit_test(the_order_of_the_questions),
+        cmocka_unit_test(the_end_of_time_is_far),         cmocka_unit_test(the_order_of_the_questions),
     };
     return cmocka_run_group_tests_name("ota jobs", tests, NULL, NULL);
 }
