@@ -1,19 +1,10 @@
-/* Blinky's options: RainMaker's defaults, and progress in percent. */
+/* Blinky's options: the defaults, and progress in percent. */
 #ifndef BLINKY_SDKCONFIG_H
 #define BLINKY_SDKCONFIG_H
 
-#define CONFIG_IDF_TARGET                              "linux"
-#define CONFIG_IDF_TARGET_LINUX                        1
-#define CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE          1
-#define CONFIG_ESP_RMAKER_OTA_AUTOFETCH                1
-#define CONFIG_ESP_RMAKER_OTA_TIME_SUPPORT             1
-#define CONFIG_ESP_RMAKER_HTTP_OTA_RESUMPTION          1
-#define CONFIG_ESP_RMAKER_USE_CERT_BUNDLE              1
-#define CONFIG_ESP_RMAKER_MQTT_USE_BASIC_INGEST_TOPICS 1
-#define CONFIG_ESP_RMAKER_MQTT_ENABLE_BUDGETING        1
-#define CONFIG_ESP_RMAKER_MQTT_SEND_USERNAME           1
-#define CONFIG_ESP_RMAKER_CMD_RESP_ENABLE              1
-#define CONFIG_ESP_RMAKER_OTA_PROGRESS_SUPPORT         1
-#define CONFIG_ESP_RMAKER_OTA_PROGRESS_INTERVAL        10
+#include_next <sdkconfig.h>
+
+#define CONFIG_ESP_RMAKER_OTA_PROGRESS_SUPPORT  1
+#define CONFIG_ESP_RMAKER_OTA_PROGRESS_INTERVAL 10
 
 #endif

@@ -15,45 +15,20 @@ static void found(void *to, enum cbor_item_kind kind, uint64_t value)
     *((struct found *)to)->item = (struct cbor_item){.kind = kind, .value = value};
 }
 
-static void on_uint8(void *to, uint8_t v)
-{
-    found(to, CBOR_ITEM_UINT, v);
-}
-
-static void on_uint16(void *to, uint16_t v)
-{
-    found(to, CBOR_ITEM_UINT, v);
-}
-
-static void on_uint32(void *to, uint32_t v)
-{
-    found(to, CBOR_ITEM_UINT, v);
-}
-
-static void on_uint64(void *to, uint64_t v)
-{
-    found(to, CBOR_ITEM_UINT, v);
-}
-
-static void on_negative8(void *to, uint8_t v)
-{
-    found(to, CBOR_ITEM_NEGATIVE, v);
-}
-
-static void on_negative16(void *to, uint16_t v)
-{
-    found(to, CBOR_ITEM_NEGATIVE, v);
-}
-
-static void on_negative32(void *to, uint32_t v)
-{
-    found(to, CBOR_ITEM_NEGATIVE, v);
-}
-
-static void on_negative64(void *to, uint64_t v)
-{
-    found(to, CBOR_ITEM_NEGATIVE, v);
-}
+/* libcbor has a callback for each width. */
+#define ON_NUMBER(name, type, kind)                                                                                    \
+    static void name(void *to, type v)                                                                                 \
+    {                                                                                                                  \
+        found(to, kind, v);                                                                                            \
+    }
+ON_NUMBER(on_uint8, uint8_t, CBOR_ITEM_UINT)
+ON_NUMBER(on_uint16, uint16_t, CBOR_ITEM_UINT)
+ON_NUMBER(on_uint32, uint32_t, CBOR_ITEM_UINT)
+ON_NUMBER(on_uint64, uint64_t, CBOR_ITEM_UINT)
+ON_NUMBER(on_negative8, uint8_t, CBOR_ITEM_NEGATIVE)
+ON_NUMBER(on_negative16, uint16_t, CBOR_ITEM_NEGATIVE)
+ON_NUMBER(on_negative32, uint32_t, CBOR_ITEM_NEGATIVE)
+ON_NUMBER(on_negative64, uint64_t, CBOR_ITEM_NEGATIVE)
 
 static void on_bytes(void *to, cbor_data at, size_t len)
 {

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SECOND 1000LL
@@ -650,11 +651,29 @@ static void a_disconnected_node_tells_when_it_is_back(void **state)
 
 /* --- 4.3 -------------------------------------------------------------------------------------- */
 
+static int compare_doubles(const void *a, const void *b)
+{
+    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+
+/* How far the samples are from an even distribution over 0..1, at most (Kolmogorov and Smirnov). */
+static double distance_from_even(double *samples, size_t count)
+{
+    double most = 0;
+    qsort(samples, count, sizeof *samples, compare_doubles);
+    for (size_t i = 0; i < count; i++) {
+        double above = (double)(i + 1) / (double)count - samples[i], below = samples[i] - (double)i / (double)count;
+        double here = above > below ? above : below;
+        most = here > most ? here : most;
+    }
+    return most;
+}
+
 static void fetches_back_off_with_full_jitter(void **state)
 {
     static const int caps[] = {30, 60, 120, 240, 480, 480, 480};
-    enum { NODES = 2000 };
-    double sum[7] = {0};
+    enum { NODES = 10000, FAILURES = 7 };
+    static double share[FAILURES][NODES];
     (void)state;
     for (unsigned n = 0; n < NODES; n++) {
         struct ota ota;
@@ -665,18 +684,21 @@ static void fetches_back_off_with_full_jitter(void **state)
         ota_init(&ota, &ota_options_default, n * 7919 + 1);
         ota_step(&ota, &(struct ota_event){.kind = OTA_BOOTED, .saved = &saved}, &now, &todo);
         ota_step(&ota, &(struct ota_event){.kind = OTA_FETCH_ASKED}, &now, &todo);
-        for (int i = 0; i < 7; i++) {
+        for (int i = 0; i < FAILURES; i++) {
             assert_int_equal(todo.at[0].kind, OTA_FETCH);
             ota_step(&ota, &(struct ota_event){.kind = OTA_PUBLISH_FAILED, .ticket = OTA_TICKET_FETCH}, &now, &todo);
             int64_t wait = ota_next_ms(&ota) - now.ms;
             assert_true(wait >= 1 && wait <= caps[i] * SECOND);
-            sum[i] += (double)wait / (double)(caps[i] * SECOND);
+            share[i][n] = (double)wait / (double)(caps[i] * SECOND);
             now.ms += wait;
             ota_step(&ota, &(struct ota_event){.kind = OTA_TICK}, &now, &todo);
         }
     }
-    for (int i = 0; i < 7; i++) /* evenly: the mean is a half, within five standard errors */
-        assert_true(sum[i] / NODES > 0.5 - 5 * 0.289 / 44.7 && sum[i] / NODES < 0.5 + 5 * 0.289 / 44.7);
+    for (int i = 0; i < FAILURES; i++) { /* 1.95 / sqrt(n): what chance exceeds once in a thousand times */
+        double distance = distance_from_even(share[i], NODES);
+        if (distance > 1.95 / 100)
+            fail_msg("after %d failures the waits of %d nodes are %f from even", i + 1, NODES, distance);
+    }
 }
 
 static void one_fetch_at_a_time(void **state)
