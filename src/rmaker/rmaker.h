@@ -7,6 +7,7 @@
 #define PLUVIO_RMAKER_RMAKER_H
 
 #include "base/buf.h"
+#include "esp_http_client.h"
 #include "esp_ota_ops.h"
 #include "esp_rmaker_core.h"
 #include "esp_rmaker_mqtt.h"
@@ -110,7 +111,9 @@ extern struct rmaker rmaker_context;
 
 /* Publishes with QoS 1, in the basic-ingest form where the topic has one; the message id, or -1. */
 int rmaker_publish(enum topic_kind kind, struct bytes payload);
-/* The same; after its PUBACK `call` runs on the work queue.  False when it cannot be published. */
+/* A request for blocks of a stream, which no budget refuses. */
+bool rmaker_publish_request(const char *topic, struct bytes payload);
+/* The same as rmaker_publish(); after its PUBACK `call` runs on the work queue.  False when it cannot be published. */
 bool rmaker_publish_for(enum topic_kind kind, struct bytes payload, esp_rmaker_work_fn_t call, void *arg);
 esp_err_t rmaker_subscribe(enum topic_kind kind, esp_rmaker_mqtt_subscribe_cb_t call);
 esp_err_t rmaker_mqtt_init(void);
@@ -168,6 +171,8 @@ esp_err_t rmaker_file_attempt(const esp_rmaker_ota_data_t *data, char *text, siz
 esp_err_t rmaker_attempt_failed(char *text, size_t size, const char *what, esp_err_t err);
 /* Tells how far it is; false, with `text`, when the mind wants the attempt to end. */
 bool rmaker_attempt_goes_on(int64_t received, int64_t total, char *text, size_t size);
+/* A strong ETag in an answer's head, "" while there is none: a weak one promises nothing about bytes. */
+void rmaker_attempt_take_etag(const esp_http_client_event_t *event, char *to, size_t size);
 /* The mind's verdict on a header: true when the download may go on. */
 bool rmaker_attempt_header(const esp_app_desc_t *offered);
 /* The length that the server announces (0: none) against the job's, before anything is erased. */

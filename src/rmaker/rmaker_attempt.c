@@ -35,6 +35,13 @@ bool rmaker_attempt_goes_on(int64_t received, int64_t total, char *text, size_t 
     return false;
 }
 
+void rmaker_attempt_take_etag(const esp_http_client_event_t *event, char *to, size_t size)
+{
+    if (event->event_id == HTTP_EVENT_ON_HEADER && strcasecmp(event->header_key, "ETag") == 0 &&
+        (event->header_value[0] != '"' || !text_copy(to, size, event->header_value)))
+        to[0] = '\0';
+}
+
 bool rmaker_attempt_header(const esp_app_desc_t *offered)
 {
     struct app_desc running, other;

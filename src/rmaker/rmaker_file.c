@@ -29,7 +29,8 @@ struct run {
     esp_http_client_handle_t http;
     struct rmaker_resume resume;
     bool can_resume;
-    int64_t at, total; /* total 0: not known */
+    int64_t at, total;                                  /* total 0: not known */
+    char etag[sizeof((struct rmaker_resume *)0)->etag]; /* of this answer */
     uint8_t piece[SECTOR];
     char *text;
     size_t size;
@@ -64,6 +65,13 @@ static esp_err_t open_once(struct run *r)
     return err;
 }
 
+static esp_err_t on_http(esp_http_client_event_t *event)
+{
+    struct run *r = event->user_data;
+    rmaker_attempt_take_etag(event, r->etag, sizeof r->etag);
+    return ESP_OK;
+}
+
 static esp_err_t open_http(struct run *r)
 {
     esp_http_client_config_t config = {
@@ -73,6 +81,8 @@ static esp_err_t open_http(struct run *r)
         .timeout_ms = TIMEOUT_MS,
         .keep_alive_enable = true,
         .skip_cert_common_name_check = OPTION_IS_ON(CONFIG_ESP_RMAKER_SKIP_COMMON_NAME_CHECK),
+        .event_handler = on_http,
+        .user_data = r,
     };
     errno = 0;
     r->http = esp_http_client_init(&config);
@@ -89,8 +99,10 @@ static esp_err_t open_http(struct run *r)
         snprintf(r->text, r->size, "OTA Begin failed: HTTP status %d", status);
         return ESP_FAIL;
     }
-    if (status == OK)
-        r->at = 0; /* the range was not taken: from the start */
+    if (status == OK) { /* the range was not taken, or the file is another: from the start */
+        r->at = 0;
+        r->resume.kib = 0;
+    }
     int64_t rest = esp_http_client_get_content_length(r->http);
     r->total = rest > 0 ? r->at + rest : r->data->filesize;
     return rmaker_attempt_size_fits(r->data, r->total, r->text, r->size) ? ESP_OK : ESP_FAIL;
@@ -102,6 +114,7 @@ static esp_err_t save_position(struct run *r)
     if (!r->can_resume || kib <= r->resume.kib || kib > UINT16_MAX)
         return ESP_OK;
     r->resume.kib = (uint16_t)kib;
+    text_copy(r->resume.etag, sizeof r->resume.etag, r->etag);
     return rmaker_store_set_resume(&r->resume);
 }
 

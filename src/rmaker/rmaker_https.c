@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define TIMEOUT_MS     5000
 #define TX_BUFFER      1024
@@ -107,13 +106,10 @@ static esp_err_t add_if_range(esp_http_client_handle_t client)
     return a->start > 0 && a->resume.etag[0] ? esp_http_client_set_header(client, "If-Range", a->resume.etag) : ESP_OK;
 }
 
-/* A weak validator promises nothing about bytes: it is not kept. */
 static esp_err_t on_http(esp_http_client_event_t *event)
 {
     struct attempt *a = event->user_data;
-    if (event->event_id == HTTP_EVENT_ON_HEADER && strcasecmp(event->header_key, "ETag") == 0 &&
-        event->header_value[0] == '"' && !text_copy(a->etag, sizeof a->etag, event->header_value))
-        a->etag[0] = '\0';
+    rmaker_attempt_take_etag(event, a->etag, sizeof a->etag);
     return ESP_OK;
 }
 

@@ -63,11 +63,12 @@ bool esp_rmaker_mqtt_is_budget_available(void)
 
 /* --- publishing ------------------------------------------------------------------------------- */
 
-static int publish(const char *topic, const void *data, size_t len, uint8_t qos)
+static int publish(const char *topic, const void *data, size_t len, uint8_t qos, bool must_go)
 {
     if (MQTT.client == NULL)
         return -1;
-    if (OPTION_IS_ON(CONFIG_ESP_RMAKER_MQTT_ENABLE_BUDGETING) && !change_budget(-1)) {
+    bool is_paid = !OPTION_IS_ON(CONFIG_ESP_RMAKER_MQTT_ENABLE_BUDGETING) || change_budget(-1);
+    if (!is_paid && !must_go) {
         ESP_LOGE(tag, "The budget of messages is used up: nothing is published on %s", topic);
         return -1;
     }
@@ -80,7 +81,13 @@ int rmaker_publish(enum topic_kind kind, struct bytes payload)
     enum topic_form form = OPTION_IS_ON(CONFIG_ESP_RMAKER_MQTT_USE_BASIC_INGEST_TOPICS) ? TOPIC_INGEST : TOPIC_PLAIN;
     if (!topic_write(topic, sizeof topic, kind, rmaker_context.node_id, form))
         return -1;
-    return publish(topic, payload.at, payload.len, RMAKER_MQTT_QOS1);
+    /* What an update says has limits of its own; a budget that other messages have used up must not make it silent. */
+    return publish(topic, payload.at, payload.len, RMAKER_MQTT_QOS1, kind == TOPIC_OTASTATUS || kind == TOPIC_OTAFETCH);
+}
+
+bool rmaker_publish_request(const char *topic, struct bytes payload)
+{
+    return publish(topic, payload.at, payload.len, RMAKER_MQTT_QOS1, true) >= 0;
 }
 
 /* True when the PUBACK came already: from another task, before the publish returned. */
@@ -135,7 +142,7 @@ esp_err_t esp_rmaker_mqtt_publish(const char *topic, void *data, size_t data_len
 {
     if (topic == NULL || data == NULL)
         return ESP_FAIL;
-    int id = publish(topic, data, data_len, qos);
+    int id = publish(topic, data, data_len, qos, false);
     if (msg_id != NULL)
         *msg_id = id;
     return id >= 0 ? ESP_OK : ESP_FAIL;

@@ -108,7 +108,7 @@ static bool send_request(struct run *r)
     struct stream_request request;
     ota_stream_request(&r->stream, &request, now_ms());
     size_t len = stream_request_write(raw, sizeof raw, &request);
-    return len > 0 && esp_rmaker_mqtt_publish(r->get_topic, raw, len, RMAKER_MQTT_QOS1, NULL) == ESP_OK;
+    return len > 0 && rmaker_publish_request(r->get_topic, bytes_of(raw, len));
 }
 
 /* --- position --------------------------------------------------------------------------------- */
