@@ -210,6 +210,17 @@ static void confirm(void)
 
 static void run_callback(void *arg);
 
+/* A full work queue must not leave the job waiting for ever. */
+static void queue_callback(void)
+{
+    static const struct ota_event full = {
+        .kind = OTA_APP_REPORT, .status = REPORT_FAILED, .text = "The work queue is full"};
+    if (esp_rmaker_work_queue_add_task(run_callback, NULL) == ESP_OK)
+        return;
+    rmaker_ota_tell(&full);
+    tell(OTA_CALLBACK_DONE, NULL);
+}
+
 static void must_save(const char *what, esp_err_t err)
 {
     if (err != ESP_OK)
@@ -256,7 +267,7 @@ static void carry_out_one(const struct ota_effects *todo, const struct ota_effec
         save_cycles(todo, (uint32_t)e->value);
         break;
     case OTA_RUN_CALLBACK:
-        esp_rmaker_work_queue_add_task(run_callback, NULL);
+        queue_callback();
         break;
     case OTA_RUN_ATTEMPT:
         OTA.wants_attempt = true;
@@ -362,6 +373,9 @@ static esp_err_t run_workflow(rmaker_attempt_t attempt, const esp_rmaker_ota_dat
     char text[STATUS_INFO_SIZE];
     void *priv;
     bool is_file = rmaker_ota_find_file(data->metadata, &priv) != NULL;
+    enum ota_mind_state state = rmaker_ota_state();
+    if (state != OTA_IDLE && state != OTA_QUEUED)
+        return ESP_FAIL; /* one workflow at a time */
     OTA.wants_attempt = false;
     begin_workflow(data->metadata);
     while (OTA.wants_attempt) {

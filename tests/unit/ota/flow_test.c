@@ -189,6 +189,49 @@ static void busy(void **state)
     assert_string_equal(p->ota.job_id, "J");
 }
 
+/* In every state in which a job runs, the same one again is no news: nothing is said, nothing changes. */
+static void the_same_job_again(void **state)
+{
+    static const enum ota_mind_state states[] = {OTA_QUEUED,    OTA_CONNECTING, OTA_DOWNLOADING, OTA_VERIFYING,
+                                                 OTA_REBOOTING, OTA_ON_TRIAL,   OTA_CONFIRMING,  OTA_ROLLING_BACK};
+    struct play *p = usual();
+    (void)state;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct ota_effects todo;
+        p->ota.state = states[i];
+        snprintf(p->ota.job_id, sizeof p->ota.job_id, "J");
+        assert_true(ota_step(&p->ota, &(struct ota_event){.kind = OTA_JOB_ARRIVED, .job_id = "J"}, &p->now, &todo));
+        assert_int_equal(todo.count, 0);
+        assert_int_equal(p->ota.state, states[i]);
+        assert_false(p->ota.owes_fetch);
+        assert_true(ota_step(&p->ota, &(struct ota_event){.kind = OTA_JOB_ARRIVED, .job_id = "B"}, &p->now, &todo));
+        assert_int_equal(todo.at[0].status, REPORT_DELAYED);
+        assert_true(p->ota.owes_fetch);
+        p->ota.owes_fetch = false;
+    }
+}
+
+/* An application that never comes back from its callback does not block the node for ever. */
+static void a_callback_that_does_not_end(void **state)
+{
+    struct play *p = usual();
+    struct ota_effects todo;
+    (void)state;
+    play_run(p, 2 * SECOND);
+    play_hush(p);
+    play_tell(p, &(struct ota_event){.kind = OTA_JOB_ARRIVED, .job_id = "J"});
+    p->wants_callback = false; /* it hangs */
+    play_run(p, 24 * HOUR - SECOND);
+    assert_string_equal(p->said, "");
+    play_run(p, SECOND + 5 * MINUTE);
+    assert_int_equal(play_count(p, "\"failed\",\"additional_info\":\"The OTA callback did not end in time\""), 1);
+    assert_int_equal(play_count(p, "otafetch"), 1);
+    assert_string_equal(p->job_id, "");
+    assert_string_equal(p->ota.job_id, "");
+    assert_true(ota_step(&p->ota, &(struct ota_event){.kind = OTA_CALLBACK_DONE}, &p->now, &todo));
+    assert_int_equal(todo.count, 0);
+}
+
 /* --- 4.2 -------------------------------------------------------------------------------------- */
 
 static void unusable_documents(void **state)
@@ -357,6 +400,27 @@ static void attempts_until_one_works(void **state)
         {4, "in-progress", "Starting OTA Upgrade (HTTPS attempt 3/3)"},
         {4, "in-progress", "Downloading Firmware Image"}, {4, "in-progress", "Firmware Image download complete"},
         {4, "in-progress", "Rebooting into new firmware (after 3 HTTPS attempts)"});
+}
+
+/* The trial flag was written for a slot that then could not be selected: it is taken back. */
+static void a_slot_that_cannot_be_selected(void **state)
+{
+    struct play *p = usual();
+    (void)state;
+    p->attempts[0].finish_fails = "OTA finish failed: ESP_FAIL";
+    play_job(p, "J", NULL);
+    assert_int_equal(play_count(p, "OTA Attempt 3/3 failed: OTA finish failed: ESP_FAIL"), 1);
+    assert_false(p->has_trial_flag);
+    p = usual();
+    p->attempts[0].finish_fails = "OTA finish failed: ESP_FAIL";
+    p->attempts[1] = (struct play_attempt){.version = "2.0", .project = "app", .stalls = true};
+    p->attempt_count = 2;
+    play_job(p, "J", NULL);
+    assert_int_equal(p->ota.state, OTA_DOWNLOADING);
+    assert_false(p->has_trial_flag);
+    play_power_cut(p);
+    play_run(p, SECOND);
+    assert_int_equal(play_count(p, "rejected"), 0); /* nothing was rolled back */
 }
 
 static void progress_is_told_once_for_each_step(void **state)
@@ -647,6 +711,51 @@ static void a_disconnected_node_tells_when_it_is_back(void **state)
     play_connect(p);
     play_run(p, SECOND);
     assert_int_equal(play_count(p, "\"rejected\""), 1);
+    /* A connection that comes back soon is not waited for any longer. */
+    p = usual();
+    p->attempts[0].version = "1.0";
+    play_disconnect(p);
+    play_job(p, "J", NULL);
+    play_run(p, SECOND);
+    play_connect(p);
+    assert_int_equal(play_count(p, "\"rejected\""), 1);
+}
+
+static void a_failure_of_the_application_s_own_is_kept(void **state)
+{
+    struct play *p = usual();
+    (void)state;
+    play_run(p, 2 * SECOND);
+    p->has_own_callback = true;
+    play_job(p, "J", NULL);
+    p->loses_messages = true;
+    play_tell(p, &(struct ota_event){.kind = OTA_APP_REPORT, .status = REPORT_FAILED, .text = "host: no answer"});
+    p->loses_messages = false;
+    play_hush(p);
+    play_run(p, MINUTE);
+    assert_int_equal(play_count(p, "host: no answer"), 1);
+    play_hush(p);
+    play_job(p, "J", NULL); /* and the job may come again */
+    assert_int_equal(play_count(p, "host: no answer"), 0);
+    assert_int_equal(p->ota.state, OTA_IDLE);
+}
+
+static void a_report_from_before_the_clock_was_set(void **state)
+{
+    struct play *p = &play;
+    (void)state;
+    play_init(p, &ota_options_default, 1);
+    p->now.unix_s = 0;
+    p->attempts[0].version = "1.0";
+    p->loses_acks = true;
+    play_boot(p);
+    play_job(p, "J", NULL);
+    assert_int_equal(play_count(p, "\"Same version received\",\"ts\":0}"), 1);
+    p->now.unix_s = PLAY_BOOTED_S;
+    play_hush(p);
+    play_run(p, MINUTE);
+    assert_true(play_count(p, "\"Same version received\",\"ts\":17600000") >=
+                1); /* when it is told, for want of better */
 }
 
 /* --- 4.3 -------------------------------------------------------------------------------------- */
@@ -756,9 +865,12 @@ static void a_job_that_was_put_off_is_asked_for(void **state)
     p->attempts[0].stalls = true;
     play_job(p, "J", NULL);
     play_job(p, "B", NULL);
+    play_hush(p);
+    play_run(p, 20 * SECOND);
+    assert_string_equal(p->said, ""); /* not before */
     play_tell(p, &(struct ota_event){.kind = OTA_ATTEMPT_REJECTED, .text = "Chip revision mismatch"});
     play_hush(p);
-    play_run(p, 6 * SECOND);
+    play_run(p, 5 * SECOND);
     assert_int_equal(play_count(p, "otafetch"), 1);
 }
 
@@ -839,6 +951,11 @@ int main(void)
         cmocka_unit_test(an_image_that_does_not_reach_the_broker),
         cmocka_unit_test(power_cut_in_a_download),
         cmocka_unit_test(busy),
+        cmocka_unit_test(the_same_job_again),
+        cmocka_unit_test(a_callback_that_does_not_end),
+        cmocka_unit_test(a_slot_that_cannot_be_selected),
+        cmocka_unit_test(a_failure_of_the_application_s_own_is_kept),
+        cmocka_unit_test(a_report_from_before_the_clock_was_set),
         cmocka_unit_test(unusable_documents),
         cmocka_unit_test(a_stream_is_needed_where_downloads_are_streams),
         cmocka_unit_test(gates),

@@ -349,6 +349,10 @@ static void install(struct play *p, const struct play_attempt *a)
     tell(p, OTA_IMAGE_GOOD, NULL);
     if (is_over(p, boots))
         return;
+    if (a->finish_fails != NULL) {
+        tell(p, OTA_ATTEMPT_FAILED, a->finish_fails);
+        return;
+    }
     if (power_is_gone(p)) { /* right before the slot is selected */
         play_power_cut(p);
         return;

@@ -19,8 +19,8 @@
 
 /* What an attempt meets.  NULL for what it does not come to. */
 struct play_attempt {
-    const char *begin_fails, *rejects, *download_fails, *verify_fails; /* at most one of them */
-    const char *version, *project;                                     /* of the image that comes */
+    const char *begin_fails, *rejects, *download_fails, *verify_fails, *finish_fails; /* at most one of them */
+    const char *version, *project;                                                    /* of the image that comes */
     uint32_t secure_version;
     int percents[16]; /* how far it is, read by read; 0 ends the list */
     bool stalls;      /* nothing more comes: only the mind's own deadline ends it */
