@@ -121,7 +121,7 @@ esp_err_t rmaker_mqtt_start(void);
 esp_err_t rmaker_mqtt_stop(void);
 bool rmaker_mqtt_is_connected(void);
 
-/* --- the node's model (rmaker_model.c, rmaker_params.c) --------------------------------------- */
+/* --- the node's model (rmaker_model.c, rmaker_config.c, rmaker_params.c) ----------------------- */
 
 /* False, and nothing in the list, when memory is out. */
 bool rmaker_text_add(struct rmaker_text **list, const char *name, const char *value);

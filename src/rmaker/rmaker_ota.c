@@ -525,47 +525,6 @@ esp_err_t esp_rmaker_ota_mark_invalid(void)
     return ESP_FAIL;
 }
 
-/* --- other targets than this node's flash ----------------------------------------------------- */
-
-esp_err_t esp_rmaker_ota_register_file_handler(const char *target, const esp_rmaker_ota_file_handler_t *handler,
-                                               void *priv)
-{
-    if (target == NULL || handler == NULL || handler->write == NULL)
-        return ESP_ERR_INVALID_ARG;
-    if (OTA.file_count == OTA_FILE_TYPES_MAX)
-        return ESP_ERR_NO_MEM;
-    OTA.files[OTA.file_count].target = target;
-    OTA.files[OTA.file_count].handler = handler;
-    OTA.files[OTA.file_count++].priv = priv;
-    return ESP_OK;
-}
-
-static bool read_target(const char *metadata, char *to, size_t size)
-{
-    struct json_view v;
-    struct bytes text = bytes_of_text(metadata != NULL ? metadata : "");
-    unsigned room = json_view_count(text);
-    struct json_token *tokens = room > 0 ? calloc(room, sizeof *tokens) : NULL;
-    bool is_there = tokens != NULL && json_view_parse(&v, text, tokens, room) &&
-                    json_view_text(&v, json_view_find(&v, 0, "esp.ota.target"), to, size);
-    free(tokens);
-    return is_there;
-}
-
-const esp_rmaker_ota_file_handler_t *rmaker_ota_find_file(const char *metadata, void **priv)
-{
-    static const esp_rmaker_ota_file_handler_t nobody = {.write = NULL}; /* its attempt is rejected */
-    char target[64];
-    if (!read_target(metadata, target, sizeof target))
-        return NULL;
-    for (unsigned i = 0; i < OTA.file_count; i++)
-        if (strcmp(OTA.files[i].target, target) == 0) {
-            *priv = OTA.files[i].priv;
-            return OTA.files[i].handler;
-        }
-    return &nobody;
-}
-
 /* --- trial and start-up ----------------------------------------------------------------------- */
 
 static esp_rmaker_ota_diag_status_t diagnose(esp_rmaker_ota_diag_state_t state)
