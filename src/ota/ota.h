@@ -8,8 +8,8 @@
  *     for (i = 0; i < todo.count; i++) carry_out(&todo, &todo.at[i]);
  *     ... and OTA_TICK when ota_next_ms(&ota) has come.
  *
- * Two machines share the struct: the job (ota.c) and the mail (mail.c: asking for jobs, and the outbox of final
- * reports).
+ * Two machines share the struct: the job (ota.c, its actions in job.c and trial.c) and the mail (mail.c: asking for
+ * jobs, and the outbox of final reports).
  *
  * Invariants:
  *  O1  a pair that is not in a table changes nothing and has no effect but OTA_IGNORE
