@@ -290,7 +290,7 @@ static enum err load_page(struct nvs_part *n, unsigned page, struct why *why)
         if (word == page_words[s])
             p->state = s;
     if (p->state != NVS_PAGE_CORRUPT && p->seq >= n->next_seq)
-        n->next_seq = p->seq + 1;
+        n->next_seq = p->seq < UINT32_MAX ? p->seq + 1 : UINT32_MAX;
     return read_bitmap(n, page, why);
 }
 
@@ -435,6 +435,10 @@ static enum err set_page_state(struct nvs_part *n, unsigned page, int state, str
 static enum err open_page(struct nvs_part *n, unsigned page, struct why *why)
 {
     uint8_t head[32];
+    /* Pages are read in the order of their numbers: one that began again at 0 would hide what is written to it.  No
+     * flash lives so long, but a spoilt header may say anything. */
+    if (n->next_seq == UINT32_MAX)
+        return why_set(why, ERR_NO_SPACE, "NVS has used up its page numbers: erase it");
     enum err err = n->pages[page].state == NVS_PAGE_CORRUPT ? free_page(n, page, why) : ERR_NONE;
     memset(head, 0xff, sizeof head);
     put_u32(head, page_words[NVS_PAGE_ACTIVE]);

@@ -603,6 +603,26 @@ static void only_the_last_page_is_written_to(void **state)
     assert_int_equal(got, 2);
 }
 
+/* After the last page number there is none: nothing is written that would not be found again. */
+static void page_numbers_do_not_begin_again(void **state)
+{
+    struct rig *r = *state;
+    uint8_t got;
+    size_t len;
+    for (uint32_t last = 0xfffffffd; last != 0; last++) {
+        memset(r->bytes, 0xff, SIZE);
+        craft_page(r->bytes, 0xfffffffc, last);
+        craft(r->bytes, 0, 0, NVS_U8, 1, 0xff, "space", "\1\xff\xff\xff\xff\xff\xff\xff");
+        craft(r->bytes, 1, 1, NVS_U8, 1, 0xff, "key", "\1\xff\xff\xff\xff\xff\xff\xff");
+        mount(r);
+        enum err err = nvs_part_write(&r->nvs, "space", "key", NVS_U8, bytes_of("\2", 1), NULL);
+        assert_int_equal(err, last < 0xfffffffe ? ERR_NONE : ERR_NO_SPACE);
+        mount(r);
+        assert_int_equal(nvs_part_read(&r->nvs, "space", "key", NVS_U8, &got, 1, &len, NULL), ERR_NONE);
+        assert_int_equal(got, err == ERR_NONE ? 2 : 1);
+    }
+}
+
 static void a_blob_is_rewritten_from_either_start(void **state)
 {
     struct rig *r = *state;
@@ -705,6 +725,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(moves_go_on_or_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_sequence_numbers_are_walked_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_the_last_page_is_written_to, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(page_numbers_do_not_begin_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_blob_is_rewritten_from_either_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_flash_error_is_survived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_pages_do_not_spread, set_up, tear_down),
