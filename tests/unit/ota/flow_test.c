@@ -211,6 +211,80 @@ static void the_same_job_again(void **state)
     }
 }
 
+/* A job that is over is answered in every state, in the words in which it ended. */
+static void a_job_that_is_over(void **state)
+{
+    static const enum ota_mind_state states[] = {OTA_IDLE,      OTA_QUEUED,    OTA_CONNECTING, OTA_DOWNLOADING,
+                                                 OTA_VERIFYING, OTA_REBOOTING, OTA_ON_TRIAL,   OTA_CONFIRMING};
+    struct play *p = usual();
+    (void)state;
+    p->ota.rows[1] = (struct ota_row){
+        .job_id = "OLD", .info = "done", .state = OTA_ROW_TOLD, .status = REPORT_SUCCESS, .is_closed = true};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct ota_effects todo;
+        p->ota.state = states[i];
+        assert_true(ota_step(&p->ota, &(struct ota_event){.kind = OTA_JOB_ARRIVED, .job_id = "OLD"}, &p->now, &todo));
+        assert_int_equal(todo.count, 1);
+        assert_int_equal(todo.at[0].kind, OTA_REPORT);
+        assert_int_equal(todo.at[0].status, REPORT_SUCCESS);
+        assert_string_equal(todo.at[0].info, "done");
+        assert_string_equal(todo.job_id, "OLD");
+        assert_int_equal(p->ota.state, states[i]);
+    }
+}
+
+/* States that are entered on the way have deadlines of their own. */
+static void verification_and_confirmation_have_an_end(void **state)
+{
+    struct play *p = usual();
+    struct ota_effects todo;
+    (void)state;
+    play_run(p, 2 * SECOND);
+    p->attempts[0].stalls = true;
+    play_job(p, "J", NULL);
+    ota_step(&p->ota, &(struct ota_event){.kind = OTA_ALL_RECEIVED}, &p->now, &todo);
+    assert_int_equal(ota_next_ms(&p->ota), p->now.ms + 10 * MINUTE);
+    p->ota.state = OTA_ON_TRIAL;
+    ota_step(&p->ota, &(struct ota_event){.kind = OTA_DIAGNOSIS_GOOD}, &p->now, &todo);
+    assert_int_equal(p->ota.state, OTA_CONFIRMING);
+    assert_int_equal(ota_next_ms(&p->ota), p->now.ms + MINUTE);
+}
+
+/* What was put off, rejected or failed is no longer the node's job, in RAM nor in flash. */
+static void a_job_that_ended_is_forgotten(void **state)
+{
+    static const char *const metadata[] = {"{\"validity\":{\"start\":1900000000}}", "{\"validity\":{\"end\":5}}", NULL,
+                                           NULL};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct play *p = usual();
+        if (i == 2)
+            p->attempts[0].version = "1.0";
+        if (i == 3)
+            p->attempts[0].is_file = true;
+        play_job(p, "J", metadata[i]);
+        assert_int_equal(p->ota.state, OTA_IDLE);
+        assert_string_equal(p->ota.job_id, "");
+        assert_string_equal(p->job_id, "");
+    }
+}
+
+/* A fetch that is asked for does not wait for the back-off of an earlier one. */
+static void a_fetch_that_is_asked_for_goes_at_once(void **state)
+{
+    struct play *p = usual();
+    (void)state;
+    play_run(p, 2 * SECOND);
+    play_disconnect(p);
+    play_tell(p, &(struct ota_event){.kind = OTA_FETCH_ASKED});
+    play_run(p, 1);
+    assert_int_equal(p->ota.fetch, OTA_FETCH_BACKING_OFF);
+    play_connect(p);
+    play_hush(p);
+    play_tell(p, &(struct ota_event){.kind = OTA_FETCH_ASKED});
+    assert_int_equal(play_count(p, "otafetch"), 1);
+}
+
 /* An application that never comes back from its callback does not block the node for ever. */
 static void a_callback_that_does_not_end(void **state)
 {
@@ -952,6 +1026,10 @@ int main(void)
         cmocka_unit_test(power_cut_in_a_download),
         cmocka_unit_test(busy),
         cmocka_unit_test(the_same_job_again),
+        cmocka_unit_test(a_job_that_is_over),
+        cmocka_unit_test(verification_and_confirmation_have_an_end),
+        cmocka_unit_test(a_job_that_ended_is_forgotten),
+        cmocka_unit_test(a_fetch_that_is_asked_for_goes_at_once),
         cmocka_unit_test(a_callback_that_does_not_end),
         cmocka_unit_test(a_slot_that_cannot_be_selected),
         cmocka_unit_test(a_failure_of_the_application_s_own_is_kept),
