@@ -138,20 +138,26 @@ void act_expect_trial(struct step *s)
     ota_add(s, OTA_SAVE_TRIAL)->value = s->ota->options->has_rollback;
 }
 
+static void tell_finished(struct step *s)
+{
+    char info[STATUS_INFO_SIZE];
+    const struct ota *ota = s->ota;
+    snprintf(info, sizeof info, "%s OTA Upgrade finished successfully (after %u attempt%s)", ota->options->protocol,
+             ota->attempt, ota->attempt == 1 ? "" : "s");
+    ota_tell_final(s, ota->job_id, REPORT_SUCCESS, info, true);
+}
+
 void act_finish_attempt(struct step *s)
 {
     char info[STATUS_INFO_SIZE];
     struct ota *ota = s->ota;
     const struct ota_options *o = ota->options;
-    const char *plural = ota->attempt == 1 ? "" : "s";
     if (o->has_rollback) {
         snprintf(info, sizeof info, "Rebooting into new firmware (after %u %s attempt%s)", ota->attempt, o->protocol,
-                 plural);
+                 ota->attempt == 1 ? "" : "s");
         ota_say(s, info);
     } else {
-        snprintf(info, sizeof info, "%s OTA Upgrade finished successfully (after %u attempt%s)", o->protocol,
-                 ota->attempt, plural);
-        ota_tell_final(s, ota->job_id, REPORT_SUCCESS, info, true);
+        tell_finished(s);
         ota_add(s, OTA_CLEAR_JOB);
     }
     if (o->keeps_running)
@@ -164,11 +170,7 @@ void act_finish_attempt(struct step *s)
 /* Another processor's image, a file of the application's: it was handed over, verified. */
 void act_finish_file(struct step *s)
 {
-    char info[STATUS_INFO_SIZE];
-    struct ota *ota = s->ota;
-    snprintf(info, sizeof info, "%s OTA Upgrade finished successfully (after %u attempt%s)", ota->options->protocol,
-             ota->attempt, ota->attempt == 1 ? "" : "s");
-    ota_tell_final(s, ota->job_id, REPORT_SUCCESS, info, true);
+    tell_finished(s);
     ota_forget_job(s);
 }
 

@@ -119,7 +119,6 @@ esp_err_t rmaker_subscribe(enum topic_kind kind, esp_rmaker_mqtt_subscribe_cb_t 
 esp_err_t rmaker_mqtt_init(void);
 esp_err_t rmaker_mqtt_start(void);
 esp_err_t rmaker_mqtt_stop(void);
-bool rmaker_mqtt_is_connected(void);
 
 /* --- the node's model (rmaker_model.c, rmaker_config.c, rmaker_params.c) ----------------------- */
 
@@ -128,7 +127,6 @@ bool rmaker_text_add(struct rmaker_text **list, const char *name, const char *va
 
 /* The whole description for the topic `config`. */
 void rmaker_write_config(struct buf *to);
-void rmaker_write_params(struct buf *to);
 
 /* Reports all parameters and takes writes from now on. */
 void rmaker_params_start(void);
@@ -171,6 +169,10 @@ esp_err_t rmaker_file_attempt(const esp_rmaker_ota_data_t *data, char *text, siz
 esp_err_t rmaker_attempt_failed(char *text, size_t size, const char *what, esp_err_t err);
 /* Tells how far it is; false, with `text`, when the mind wants the attempt to end. */
 bool rmaker_attempt_goes_on(int64_t received, int64_t total, char *text, size_t size);
+/* What every connection for a download has in common: whom it trusts, how long it waits. */
+esp_http_client_config_t rmaker_attempt_http(const esp_rmaker_ota_data_t *data);
+/* PEM of the authority for downloads by a build without certificate bundle (rmaker_cert.c). */
+extern const char rmaker_default_cert[];
 /* A strong ETag in an answer's head, "" while there is none: a weak one promises nothing about bytes. */
 void rmaker_attempt_take_etag(const esp_http_client_event_t *event, char *to, size_t size);
 /* The mind's verdict on a header: true when the download may go on. */

@@ -5,6 +5,7 @@
 #include "codec/encode.h"
 #include "crypto/digest.h"
 #include "esp_app_desc.h"
+#include "esp_crt_bundle.h"
 #include "esp_log.h"
 #include "esp_ota_ops.h"
 
@@ -14,6 +15,7 @@
 #include <strings.h>
 
 #define READ_BYTES 4096
+#define TIMEOUT_MS 5000
 
 static const char *const tag = "esp_rmaker_ota";
 
@@ -62,6 +64,21 @@ bool rmaker_attempt_size_fits(const esp_rmaker_ota_data_t *data, int64_t total, 
         return true;
     snprintf(text, size, "File size mismatch: %lld instead of %d bytes", (long long)total, data->filesize);
     return false;
+}
+
+esp_http_client_config_t rmaker_attempt_http(const esp_rmaker_ota_data_t *data)
+{
+    bool has_bundle = OPTION_IS_ON(CONFIG_ESP_RMAKER_USE_CERT_BUNDLE);
+    return (esp_http_client_config_t){
+        .url = data->url,
+        .cert_pem = has_bundle          ? NULL
+                    : data->server_cert ? data->server_cert
+                                        : rmaker_default_cert,
+        .crt_bundle_attach = has_bundle ? esp_crt_bundle_attach : NULL,
+        .timeout_ms = TIMEOUT_MS,
+        .keep_alive_enable = true,
+        .skip_cert_common_name_check = OPTION_IS_ON(CONFIG_ESP_RMAKER_SKIP_COMMON_NAME_CHECK),
+    };
 }
 
 struct check {

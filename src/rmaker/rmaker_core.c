@@ -269,7 +269,7 @@ static void tell_connected(void *arg)
 {
     static const char connected[] = "{\"Connectivity\":{\"Connected\":true}}";
     (void)arg;
-    if (rmaker_mqtt_is_connected())
+    if (esp_rmaker_is_mqtt_connected())
         rmaker_publish(TOPIC_PARAMS_LOCAL, bytes_of_text(connected));
 }
 

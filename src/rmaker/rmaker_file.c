@@ -2,7 +2,6 @@
 #include "rmaker/rmaker.h"
 
 #include "base/text.h"
-#include "esp_crt_bundle.h"
 #include "esp_http_client.h"
 #include "esp_log.h"
 #include "esp_ota_ops.h"
@@ -12,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMEOUT_MS    5000
 #define SECTOR        4096
 #define CHECKPOINT    (64 * 1024) /* what another boot goes on from */
 #define REDIRECTS_MAX 5
@@ -119,16 +117,9 @@ static esp_err_t on_http(esp_http_client_event_t *event)
 
 static esp_err_t open_http(struct run *r)
 {
-    esp_http_client_config_t config = {
-        .url = r->data->url,
-        .cert_pem = OPTION_IS_ON(CONFIG_ESP_RMAKER_USE_CERT_BUNDLE) ? NULL : r->data->server_cert,
-        .crt_bundle_attach = OPTION_IS_ON(CONFIG_ESP_RMAKER_USE_CERT_BUNDLE) ? esp_crt_bundle_attach : NULL,
-        .timeout_ms = TIMEOUT_MS,
-        .keep_alive_enable = true,
-        .skip_cert_common_name_check = OPTION_IS_ON(CONFIG_ESP_RMAKER_SKIP_COMMON_NAME_CHECK),
-        .event_handler = on_http,
-        .user_data = r,
-    };
+    esp_http_client_config_t config = rmaker_attempt_http(r->data);
+    config.event_handler = on_http;
+    config.user_data = r;
     errno = 0;
     r->http = esp_http_client_init(&config);
     esp_err_t err = r->http != NULL ? open_once(r) : ESP_ERR_NO_MEM;
@@ -169,7 +160,7 @@ static esp_err_t take_sector(struct run *r, int *len)
     *len = 0;
     while (*len < SECTOR) {
         int n = esp_http_client_read(r->http, (char *)r->piece + *len, SECTOR - *len);
-        if (n == -ESP_ERR_HTTP_EAGAIN || n < 0)
+        if (n < 0)
             return failed(r, "OTA failed", ESP_FAIL);
         if (n == 0)
             break;

@@ -2,7 +2,6 @@
 #include "rmaker/rmaker.h"
 
 #include "base/text.h"
-#include "esp_crt_bundle.h"
 #include "esp_https_ota.h"
 #include "esp_log.h"
 #include "esp_ota_ops.h"
@@ -12,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMEOUT_MS     5000
 #define TX_BUFFER      1024
 #define CHECKPOINT_KIB 64 /* the original writes its position after every read; NVS wears out by that */
 
@@ -117,20 +115,11 @@ static esp_err_t begin(struct attempt *a)
 {
     const esp_rmaker_ota_data_t *data = a->data;
     int url_len = (int)strlen(data->url);
-    esp_http_client_config_t http = {
-        .url = data->url,
-        .cert_pem = OPTION_IS_ON(CONFIG_ESP_RMAKER_USE_CERT_BUNDLE) ? NULL
-                    : data->server_cert                             ? data->server_cert
-                                                                    : ESP_RMAKER_OTA_DEFAULT_SERVER_CERT,
-        .crt_bundle_attach = OPTION_IS_ON(CONFIG_ESP_RMAKER_USE_CERT_BUNDLE) ? esp_crt_bundle_attach : NULL,
-        .timeout_ms = TIMEOUT_MS,
-        .buffer_size = CONFIG_ESP_RMAKER_OTA_HTTP_RX_BUFFER_SIZE,
-        .buffer_size_tx = url_len > TX_BUFFER ? url_len + 128 : TX_BUFFER,
-        .keep_alive_enable = true,
-        .skip_cert_common_name_check = OPTION_IS_ON(CONFIG_ESP_RMAKER_SKIP_COMMON_NAME_CHECK),
-        .event_handler = on_http,
-        .user_data = a,
-    };
+    esp_http_client_config_t http = rmaker_attempt_http(data);
+    http.buffer_size = CONFIG_ESP_RMAKER_OTA_HTTP_RX_BUFFER_SIZE;
+    http.buffer_size_tx = url_len > TX_BUFFER ? url_len + 128 : TX_BUFFER;
+    http.event_handler = on_http;
+    http.user_data = a;
     esp_https_ota_config_t config = {
         .http_config = &http,
         .http_client_init_cb = add_if_range,

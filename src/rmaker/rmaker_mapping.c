@@ -56,7 +56,7 @@ static void publish(void *arg)
 {
     struct buf text = {0};
     (void)arg;
-    if (rmaker_mqtt_is_connected() && write_mapping(&text) &&
+    if (esp_rmaker_is_mqtt_connected() && write_mapping(&text) &&
         rmaker_publish_for(TOPIC_USER_MAPPING, buf_bytes(&text), finish, NULL))
         MAPPING.state = ESP_RMAKER_USER_MAPPING_REQ_SENT;
     buf_deinit(&text);
@@ -77,7 +77,7 @@ esp_err_t esp_rmaker_start_user_node_mapping(char *user_id, char *secret_key)
     MAPPING.secret_key = secret;
     rmaker_model_unlock();
     MAPPING.state = ESP_RMAKER_USER_MAPPING_STARTED;
-    return rmaker_mqtt_is_connected() ? esp_rmaker_work_queue_add_task(publish, NULL) : ESP_OK;
+    return esp_rmaker_is_mqtt_connected() ? esp_rmaker_work_queue_add_task(publish, NULL) : ESP_OK;
 }
 
 esp_err_t esp_rmaker_reset_user_node_mapping(void)

@@ -23,14 +23,19 @@ static const char *const tag = "esp_rmaker_mqtt";
 
 /* --- budget ----------------------------------------------------------------------------------- */
 
+static void add_to_budget(int64_t by)
+{
+    int64_t sum = MQTT.budget + by;
+    MQTT.budget = sum < CONFIG_ESP_RMAKER_MQTT_MAX_BUDGET ? (int)sum : CONFIG_ESP_RMAKER_MQTT_MAX_BUDGET;
+}
+
 /* What time has given back since the last look, without a timer. */
 static void revive_budget(void)
 {
     int64_t period = CONFIG_ESP_RMAKER_MQTT_BUDGET_REVIVE_PERIOD * 1000000LL, now = esp_timer_get_time();
     int64_t periods = (now - MQTT.revived_us) / period;
     MQTT.revived_us += periods * period;
-    int64_t budget = MQTT.budget + periods * CONFIG_ESP_RMAKER_MQTT_BUDGET_REVIVE_COUNT;
-    MQTT.budget = budget < CONFIG_ESP_RMAKER_MQTT_MAX_BUDGET ? (int)budget : CONFIG_ESP_RMAKER_MQTT_MAX_BUDGET;
+    add_to_budget(periods * CONFIG_ESP_RMAKER_MQTT_BUDGET_REVIVE_COUNT);
 }
 
 static bool change_budget(int by)
@@ -39,8 +44,7 @@ static bool change_budget(int by)
     revive_budget();
     bool is_there = MQTT.budget + by >= 0;
     if (is_there)
-        MQTT.budget =
-            MQTT.budget + by < CONFIG_ESP_RMAKER_MQTT_MAX_BUDGET ? MQTT.budget + by : CONFIG_ESP_RMAKER_MQTT_MAX_BUDGET;
+        add_to_budget(by);
     xSemaphoreGive(MQTT.lock);
     return is_there;
 }
@@ -157,11 +161,6 @@ void esp_rmaker_create_mqtt_topic(char *buf, size_t buf_size, const char *topic_
 }
 
 bool esp_rmaker_is_mqtt_connected(void)
-{
-    return MQTT.is_connected;
-}
-
-bool rmaker_mqtt_is_connected(void)
 {
     return MQTT.is_connected;
 }

@@ -21,7 +21,6 @@ static const char *const tag = "esp_rmaker_ota";
 
 /* What the doing of effects found out, for functions that answer with it. */
 struct outcome {
-    bool has_report, has_fetch, has_attempt;
     esp_err_t report, fetch;
 };
 
@@ -54,17 +53,17 @@ enum ota_mind_state rmaker_ota_state(void)
 static void carry_out(const struct ota_effects *todo, struct outcome *outcome);
 
 /* `offer`, unless NULL, becomes the node's when the mind accepts the job. */
-static bool step(const struct ota_event *event, struct job_offer **offer, struct outcome *outcome)
+static void step(const struct ota_event *event, struct job_offer **offer, struct outcome *outcome)
 {
     struct ota_effects *todo = malloc(sizeof *todo);
     struct ota_now at = now();
     if (todo == NULL) {
         ESP_LOGE(tag, "No memory: \"%s\" is lost", ota_event_name(event->kind));
-        return false;
+        return;
     }
     xSemaphoreTake(OTA.lock, portMAX_DELAY);
     enum ota_mind_state before = OTA.mind.state;
-    bool is_legal = ota_step(&OTA.mind, event, &at, todo);
+    ota_step(&OTA.mind, event, &at, todo);
     for (unsigned i = 0; offer != NULL && i < todo->count; i++)
         if (todo->at[i].kind == OTA_RUN_CALLBACK) {
             free(OTA.job);
@@ -78,12 +77,11 @@ static bool step(const struct ota_event *event, struct job_offer **offer, struct
     xSemaphoreGive(OTA.lock);
     carry_out(todo, outcome);
     free(todo);
-    return is_legal;
 }
 
 void rmaker_ota_tell(const struct ota_event *event)
 {
-    struct outcome outcome = {.has_report = false};
+    struct outcome outcome = {.report = ESP_OK};
     step(event, NULL, &outcome);
 }
 
@@ -152,7 +150,6 @@ static void report(const struct ota_effects *todo, const struct ota_effect *e, s
 {
     char payload[REPORT_SIZE];
     ESP_LOGI(tag, "Reporting %s: %s", report_status_text(e->status), e->info);
-    outcome->has_report = true;
     if (OTA.type == OTA_USING_PARAMS)
         outcome->report = rmaker_ota_params_report(e->status, e->info);
     else
@@ -164,8 +161,7 @@ static void report(const struct ota_effects *todo, const struct ota_effect *e, s
 static void fetch(const struct ota_effect *e, struct outcome *outcome)
 {
     char payload[FETCH_SIZE];
-    outcome->has_fetch = true;
-    if (!rmaker_mqtt_is_connected()) {
+    if (!esp_rmaker_is_mqtt_connected()) {
         outcome->fetch = ESP_ERR_INVALID_STATE;
         take_failure((void *)(uintptr_t)e->ticket);
         return;
@@ -433,7 +429,7 @@ static const char *read_offer(struct job_offer *offer, struct bytes payload)
 
 static void on_otaurl(const char *topic, void *payload, size_t payload_len, void *priv_data)
 {
-    struct outcome outcome = {.has_report = false};
+    struct outcome outcome = {.report = ESP_OK};
     struct job_offer *offer = calloc(1, sizeof *offer);
     (void)priv_data;
     ESP_LOGI(tag, "Upgrade Handler got %.*s on %s topic", (int)payload_len, (const char *)payload, topic);
@@ -451,7 +447,7 @@ static void on_otaurl(const char *topic, void *payload, size_t payload_len, void
 
 esp_err_t rmaker_ota_take_url(const char *url)
 {
-    struct outcome outcome = {.has_report = false};
+    struct outcome outcome = {.report = ESP_OK};
     struct job_offer *offer = calloc(1, sizeof *offer);
     if (offer == NULL)
         return ESP_ERR_NO_MEM;

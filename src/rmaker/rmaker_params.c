@@ -40,13 +40,6 @@ static unsigned write_params(struct buf *to, enum which which)
     return count;
 }
 
-void rmaker_write_params(struct buf *to)
-{
-    rmaker_model_lock();
-    write_params(to, ALL);
-    rmaker_model_unlock();
-}
-
 static esp_err_t report(enum topic_kind topic, enum which which)
 {
     struct buf text = {0};
@@ -68,7 +61,7 @@ esp_err_t esp_rmaker_param_report(const esp_rmaker_param_t *param)
         return ESP_ERR_INVALID_ARG;
     rmaker_param_of(param)->is_changed = true;
     /* Before the first connection there is nobody to tell, and with it the whole state is reported anyway. */
-    return rmaker_context.is_started || rmaker_mqtt_is_connected() ? report(TOPIC_PARAMS_LOCAL, CHANGED) : ESP_OK;
+    return rmaker_context.is_started || esp_rmaker_is_mqtt_connected() ? report(TOPIC_PARAMS_LOCAL, CHANGED) : ESP_OK;
 }
 
 esp_err_t esp_rmaker_param_notify(const esp_rmaker_param_t *param)

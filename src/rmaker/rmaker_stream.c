@@ -217,7 +217,7 @@ static esp_err_t wait_for_block(struct run *r)
         free(m.at);
         return err;
     }
-    if (!rmaker_mqtt_is_connected())
+    if (!esp_rmaker_is_mqtt_connected())
         return say(r, ESP_FAIL, "OTA failed: MQTT disconnected");
     ota_stream_tick(&r->stream, now_ms());
     return rmaker_attempt_goes_on(-1, 0, r->text, r->size) ? ESP_OK : ESP_FAIL;
@@ -277,12 +277,12 @@ static esp_err_t run_stream(struct run *r)
 
 static bool wait_for_connection(struct run *r)
 {
-    for (int waited = 0; waited < CONNECT_WAIT_MS && !rmaker_mqtt_is_connected(); waited += CONNECT_POLL_MS) {
+    for (int waited = 0; waited < CONNECT_WAIT_MS && !esp_rmaker_is_mqtt_connected(); waited += CONNECT_POLL_MS) {
         vTaskDelay(pdMS_TO_TICKS(CONNECT_POLL_MS));
         if (!rmaker_attempt_goes_on(-1, 0, r->text, r->size))
             return false;
     }
-    return rmaker_mqtt_is_connected();
+    return esp_rmaker_is_mqtt_connected();
 }
 
 esp_err_t rmaker_stream_attempt(const esp_rmaker_ota_data_t *data, char *text, size_t size)

@@ -362,11 +362,9 @@ static void gates(void **state)
         {"{\"validity\":{\"start\":1760000104}}", "delayed", "Not within valid window.", 109},
         {"{\"validity\":{\"end\":1760000003}}", "failed", "OTA download window lapsed.", 0},
         {"{\"download_window\":{\"start\":60}}", "failed", "Invalid download window specified.", 0},
-        {"{\"download_window\":{\"start\":540,\"end\":530}}", "in-progress", "Starting OTA Upgrade (HTTPS attempt 1/3)",
-         0}, /* across midnight: 533 is outside, see below */
     };
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char info[200];
         struct play *p = usual();
         play_run(p, 2 * SECOND);
