@@ -100,6 +100,43 @@
     X(ERR_JOB_NOT_OVER, "job is neither finished nor cancelled", 404, 105032, 65)                                      \
     X(ERR_JOB_NO_NODES, "no valid nodes", 400, 105048, 66)                                                             \
     X(ERR_JOB_FINISHED, "job is finished", 400, 105051, 65)                                                            \
+    X(ERR_JOB_NO_NODE, "the job is not for that node", 400, 105036, 66)                                                \
+    X(ERR_JOB_RULE, "a rule goes with neither nodes nor groups", 400, 105052, 65)                                      \
+    X(ERR_JOB_TIMEOUT, "timeout must be at most 30 days", 400, 105055, 65)                                             \
+    X(ERR_JOB_TIMEOUT_APPROVAL, "a job with user approval takes no timeout", 400, 105056, 65)                          \
+    X(ERR_JOB_NOTIFY, "notify needs user_approval", 400, 105057, 65)                                                   \
+    X(ERR_JOB_URL_SIGNING, "an image by URL cannot be signed", 400, 105067, 65)                                        \
+    X(ERR_JOB_KEYS, "give either key_names or auto_select_key", 400, 105068, 65)                                       \
+    X(ERR_JOB_AUTO_KEY_PUSH, "auto_select_key and force_push exclude each other", 400, 105069, 65)                     \
+    X(ERR_JOB_PUSH_UNSIGNED, "a force push needs an image that was signed before", 400, 105070, 65)                    \
+    X(ERR_JOB_IMAGE_ACCESS, "image access is for jobs with user approval", 400, 105073, 65)                            \
+    X(ERR_JOB_SERIAL_TASK, "ota_task_duration is missing", 400, 105074, 65)                                            \
+    X(ERR_JOB_SERIAL_WAIT, "give both min_wait and max_wait, or neither", 400, 105075, 65)                             \
+    X(ERR_NO_NETWORK, "the node tells no network id", 400, 105076, 65)                                                 \
+    X(ERR_TRAFFIC, "too much traffic, try again later", 423, 105078, 75)                                               \
+    X(ERR_JOB_APPROVAL, "jobs with user approval are not pushed", 400, 105079, 65)                                     \
+    X(ERR_NO_STATUS, "no status yet", 404, 105024, 66)                                                                 \
+    X(ERR_JOB_PUSH_APPROVAL, "force_push and user_approval exclude each other", 400, 190030, 65)                       \
+    X(ERR_JOB_CROSSED, "a rule that stops the job is still crossed", 400, 190031, 65)                                  \
+    X(ERR_JOB_NOT_PAUSED, "the job is not paused", 400, 190032, 65)                                                    \
+    X(ERR_QUERY, "the query cannot be read", 400, 190033, 65)                                                          \
+    X(ERR_PLAN, "the rollout cannot be read", 400, 190034, 65)                                                         \
+    X(ERR_NODE_OFFLINE, "the node is not connected", 400, 102001, 75)                                                  \
+    X(ERR_NOT_THE_USERS, "the node does not belong to the user", 400, 103020, 77)                                      \
+    X(ERR_NODE_TAGS, "a tag is not key:value, or there are too many", 400, 190035, 65)                                 \
+    X(ERR_GROUP_NAME, "a text of the group is missing or too long", 400, 190036, 65)                                   \
+    X(ERR_GROUP_EXISTS, "a group of that name exists", 400, 108007, 73)                                                \
+    X(ERR_GROUP_NOT_FOUND, "group not found", 400, 108023, 66)                                                         \
+    X(ERR_GROUP_NONE, "there are no groups", 404, 108027, 66)                                                          \
+    X(ERR_GROUP_NO_NAME, "no group of that name", 404, 108029, 66)                                                     \
+    X(ERR_GROUP_NO_RULE, "the group has no rule", 400, 108065, 65)                                                     \
+    X(ERR_GROUP_CHILDREN, "too many sub-groups", 400, 108073, 65)                                                      \
+    X(ERR_GROUP_SAME_RULE, "a group of the same rule exists", 400, 108075, 73)                                         \
+    X(ERR_GROUP_RULE_NODES, "a dynamic group takes no nodes", 400, 108076, 65)                                         \
+    X(ERR_GROUP_RULE_PARENT, "a dynamic group has no parent and is none", 400, 108149, 65)                             \
+    X(ERR_GROUP_DEPTH, "groups lie too deep in each other", 400, 190037, 65)                                           \
+    X(ERR_GROUP_HAS_GROUPS, "the group has groups in it", 400, 190038, 65)                                             \
+    X(ERR_GROUP_IN_USE, "the group is used by an active job", 400, 190039, 65)                                         \
     X(ERR_JOB_PRIORITY, "priority must be 1 to 10", 400, 105054, 65)                                                   \
     X(ERR_NO_JOB, "no update for this node", 400, 105061, 66)                                                          \
     X(ERR_JOB_INACTIVE, "job is not active", 400, 105081, 65)                                                          \

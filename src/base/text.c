@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,4 +45,28 @@ bool text_is_plain_id(const char *text, size_t max)
 {
     size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
     return len >= 1 && len <= max && text[len] == '\0' && text[0] != '.';
+}
+
+/* Numbers by value (leading zeros aside, so of any length), everything else letter by letter. */
+int text_compare_versions(const char *a, const char *b)
+{
+    while (*a && *b) {
+        if (!isdigit((unsigned char)*a) || !isdigit((unsigned char)*b)) {
+            if (*a != *b)
+                return (unsigned char)*a - (unsigned char)*b;
+            a++, b++;
+            continue;
+        }
+        a += strspn(a, "0");
+        b += strspn(b, "0");
+        size_t of_a = strspn(a, "0123456789"), of_b = strspn(b, "0123456789");
+        int order = of_a != of_b ? (of_a < of_b ? -1 : 1) : memcmp(a, b, of_a);
+        if (order != 0)
+            return order;
+        a += of_a, b += of_b;
+    }
+    /* "1.2-rc1" comes before "1.2", "1.2.1" after it. */
+    if (*a == '-' || *b == '-')
+        return *a == '-' ? -1 : 1;
+    return (unsigned char)*a - (unsigned char)*b;
 }

@@ -34,4 +34,7 @@ void text_copy_field(char *to, size_t size, const void *from, size_t len);
 /* True when every character is one of A-Z a-z 0-9 _ - . and there are 1 to `max` of them: safe in topics and paths. */
 bool text_is_plain_id(const char *text, size_t max);
 
+/* Below 0, 0, above 0: as versions go, number by number; texts between numbers as texts. */
+int text_compare_versions(const char *a, const char *b);
+
 #endif

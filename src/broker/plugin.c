@@ -3,7 +3,7 @@
  *
  *   1. Basic-ingest topics are made plain ($aws/rules/<rule>/X becomes X), because shared subscriptions never match
  *      topics that begin with $.  The access rule was checked on the topic as sent.
- *   2. A notice when a node begins to listen on its otaurl topic: what was sent before that moment is lost.
+ *   2. A notice when a node begins to listen on its otaurl topic, with its address: what was sent before is lost.
  *   3. A notice when a node's connection ends: RainMaker nodes send neither birth nor will.
  *
  * Runs in the broker's process; keeps no state but its registration.  User name = client id = certificate CN here.
@@ -18,12 +18,14 @@
 
 static mosquitto_plugin_id_t *self; /* mosquitto's API hands it over once and wants it back at the end */
 
-static void notice(const char *node_id, const char *what)
+/* `address`: what the message holds; NULL: nothing. */
+static void notice(const char *node_id, const char *what, const char *address)
 {
     char topic[TOPIC_SIZE];
     int n = snprintf(topic, sizeof topic, TOPIC_NOTICE_PREFIX "%s/%s", node_id, what);
     if (n > 0 && n < (int)sizeof topic)
-        mosquitto_broker_publish_copy(NULL, topic, 0, "", 1, false, NULL);
+        mosquitto_broker_publish_copy(NULL, topic, address ? (int)strlen(address) : 0, address ? address : "", 1, false,
+                                      NULL);
 }
 
 static int on_message(int event, void *event_data, void *userdata)
@@ -51,7 +53,7 @@ static int on_acl_check(int event, void *event_data, void *userdata)
     const char *user = mosquitto_client_username(a->client);
     if (a->access == MOSQ_ACL_SUBSCRIBE && user != NULL && topic_parse(&topic, a->topic) &&
         topic.kind == TOPIC_OTAURL && strcmp(topic.node_id, user) == 0)
-        notice(user, TOPIC_NOTICE_SUBSCRIBED);
+        notice(user, TOPIC_NOTICE_SUBSCRIBED, mosquitto_client_address(a->client));
     return MOSQ_ERR_PLUGIN_DEFER; /* the access file decides */
 }
 
@@ -61,7 +63,7 @@ static int on_disconnect(int event, void *event_data, void *userdata)
     (void)event, (void)userdata;
     const char *user = mosquitto_client_username(d->client);
     if (user != NULL)
-        notice(user, TOPIC_NOTICE_GONE);
+        notice(user, TOPIC_NOTICE_GONE, NULL);
     return MOSQ_ERR_SUCCESS;
 }
 

@@ -2,30 +2,66 @@
 
 #include "base/text.h"
 
+#include <stdlib.h>
 #include <string.h>
-
-const struct fleet_policy fleet_default_policy = {
-    .failures_max = 9, /* three rounds of a node's three attempts */
-    .trial_ms = 100 * 1000,
-    .repeat_ms = 30 * 1000,
-    .reboot_grace_ms = 60 * 1000,
-    .push_batch = 100,
-};
 
 void fleet_init(struct fleet *f, struct fleet_store *store, struct entropy *entropy, struct log *log,
                 struct fleet_bell *bell)
 {
-    *f = (struct fleet){store, entropy, log, bell, fleet_default_policy};
+    *f = (struct fleet){store, entropy, log, bell, fleet_default_policy, NULL, NULL};
+    f->memory = calloc(1, sizeof *f->memory); /* without it calls answer ERR_NO_MEMORY */
+}
+
+void fleet_deinit(struct fleet *f)
+{
+    memory_free(f->memory);
+    f->memory = NULL;
+}
+
+/* --- transactions ----------------------------------------------------------------------------- */
+
+static enum err begin(struct tx *tx, struct fleet *f, time_ms now, bool is_reading, struct why *why)
+{
+    struct fleet_batch *b = f->batch;
+    *tx = (struct tx){.f = f, .now = now, .why = why};
+    if (f->memory == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory");
+    if (b != NULL && b->is_spoilt)
+        return why_set(why, ERR_BUSY, "an earlier call of this batch failed half-way");
+    enum err err = b == NULL ? f->store->ops->begin(f->store, is_reading, &tx->s, why) : ERR_NONE;
+    if (b != NULL) {
+        tx->s = b->tx;
+        b->changes = b->tx->ops->changes(b->tx);
+    }
+    tx->db = err == ERR_NONE ? tx->s->ops : NULL;
+    return err;
 }
 
 enum err tx_begin(struct tx *tx, struct fleet *f, time_ms now, struct why *why)
 {
-    *tx = (struct tx){.f = f, .s = f->store, .db = f->store->ops, .now = now, .why = why};
-    return tx->db->begin(tx->s, why);
+    return begin(tx, f, now, false, why);
+}
+
+enum err tx_begin_reading(struct tx *tx, struct fleet *f, struct why *why)
+{
+    return begin(tx, f, 0, true, why);
+}
+
+/* A call of a batch that failed before it wrote anything leaves the batch whole. */
+static enum err end_of_batched(struct tx *tx, enum err err)
+{
+    struct fleet_batch *b = tx->f->batch;
+    if (err == ERR_NONE)
+        b->is_ringing |= tx->is_ringing;
+    else if (tx->db->changes(tx->s) != b->changes)
+        b->is_spoilt = true;
+    return err;
 }
 
 enum err tx_end(struct tx *tx, enum err err)
 {
+    if (tx->f->batch != NULL)
+        return end_of_batched(tx, err);
     if (err != ERR_NONE) {
         tx->db->rollback(tx->s);
         return err;
@@ -34,6 +70,142 @@ enum err tx_end(struct tx *tx, enum err err)
     if (err == ERR_NONE && tx->is_ringing && tx->f->bell != NULL)
         tx->f->bell->ring(tx->f->bell);
     return err;
+}
+
+/* --- batches ---------------------------------------------------------------------------------- */
+
+enum err fleet_batch_begin(struct fleet_batch *b, struct fleet *f, struct why *why)
+{
+    *b = (struct fleet_batch){.fleet = *f, .of = f};
+    b->fleet.batch = b;
+    return f->store->ops->begin(f->store, false, &b->tx, why);
+}
+
+enum err fleet_batch_end(struct fleet_batch *b, struct why *why)
+{
+    if (b->is_spoilt) {
+        b->tx->ops->rollback(b->tx);
+        return why_set(why, ERR_BUSY, "a call of the batch failed half-way; nothing of it was written");
+    }
+    enum err err = b->tx->ops->commit(b->tx, why);
+    if (err == ERR_NONE && b->is_ringing && b->of->bell != NULL)
+        b->of->bell->ring(b->of->bell);
+    return err;
+}
+
+/* --- what the mind remembers ------------------------------------------------------------------ */
+
+void memory_free(struct fleet_memory *m)
+{
+    if (m == NULL)
+        return;
+    for (unsigned i = 0; i < m->room; i++)
+        free(m->jobs[i]);
+    free(m->jobs);
+    free(m);
+}
+
+enum err active_fill(struct tx *tx, const struct job *job, struct active *to)
+{
+    to->job = *job;
+    enum err err = tx->db->image_get(tx->s, job->image_id, &to->image, tx->why);
+    to->has_image = err == ERR_NONE;
+    if (err == ERR_NOT_FOUND)
+        err = ERR_NONE;
+    /* They were read once when the job was written; a text that cannot be read now stands for nothing. */
+    rollout_read(&to->plan, job->plan, NULL);
+    to->has_query = query_read(&to->query, job->query, NULL) == ERR_NONE && to->query.count > 0;
+    to->has_exclude = query_read(&to->exclude, job->exclude, NULL) == ERR_NONE && to->exclude.count > 0;
+    return err;
+}
+
+static bool make_room(struct fleet_memory *m)
+{
+    if (m->count < m->room)
+        return true;
+    struct active **jobs = realloc(m->jobs, (m->room + 1) * sizeof(struct active *));
+    if (jobs == NULL)
+        return false;
+    m->jobs = jobs;
+    m->jobs[m->room] = calloc(1, sizeof **jobs);
+    m->room += m->jobs[m->room] != NULL;
+    return m->count < m->room;
+}
+
+struct filler {
+    struct job_visitor port;
+    struct fleet_memory *memory;
+    bool is_full;
+};
+
+static bool take_job(struct job_visitor *v, const struct job *job)
+{
+    struct filler *filler = (struct filler *)v;
+    filler->is_full = !make_room(filler->memory);
+    if (!filler->is_full)
+        filler->memory->jobs[filler->memory->count++]->job = *job;
+    return !filler->is_full;
+}
+
+static enum err refresh(struct tx *tx)
+{
+    struct fleet_memory *m = tx->f->memory;
+    struct filler filler = {{take_job}, m, false};
+    int64_t version = 0;
+    enum err err = tx->has_checked ? ERR_NONE : tx->db->version(tx->s, &version, tx->why);
+    if (err != ERR_NONE || tx->has_checked || (m->is_filled && m->version == version)) {
+        tx->has_checked = err == ERR_NONE;
+        return err;
+    }
+    m->is_filled = false;
+    m->count = 0;
+    err = tx->db->job_scan_active(tx->s, &filler.port, tx->why);
+    if (err == ERR_NONE && filler.is_full)
+        err = why_set(tx->why, ERR_NO_MEMORY, "no memory for the active jobs");
+    for (unsigned i = 0; err == ERR_NONE && i < m->count; i++) {
+        struct job job = m->jobs[i]->job;
+        err = active_fill(tx, &job, m->jobs[i]);
+    }
+    m->is_filled = tx->has_checked = err == ERR_NONE;
+    m->version = version;
+    return err;
+}
+
+enum err active_list(struct tx *tx, struct active ***to, unsigned *count)
+{
+    enum err err = refresh(tx);
+    *to = tx->f->memory->jobs;
+    *count = err == ERR_NONE ? tx->f->memory->count : 0;
+    return err;
+}
+
+static struct active *in_memory(struct fleet_memory *m, const char *job_id)
+{
+    for (unsigned i = 0; i < m->count; i++)
+        if (strcmp(m->jobs[i]->job.id, job_id) == 0)
+            return m->jobs[i];
+    return NULL;
+}
+
+enum err active_find(struct tx *tx, const char *job_id, struct active **to)
+{
+    struct job job;
+    enum err err = refresh(tx);
+    if (err != ERR_NONE || (*to = in_memory(tx->f->memory, job_id)) != NULL)
+        return err;
+    *to = &tx->f->memory->spare;
+    err = tx_job(tx, job_id, &job);
+    return err ? err : active_fill(tx, &job, *to);
+}
+
+enum err active_write(struct tx *tx, const struct job *job)
+{
+    struct active *a = in_memory(tx->f->memory, job->id);
+    if (a == NULL && strcmp(tx->f->memory->spare.job.id, job->id) == 0)
+        a = &tx->f->memory->spare;
+    if (a != NULL && &a->job != job)
+        a->job = *job;
+    return tx->db->job_put(tx->s, job, tx->why);
 }
 
 static enum err named(struct tx *tx, enum err err, enum err code, const char *what, const char *id)
@@ -56,14 +228,41 @@ enum err tx_job(struct tx *tx, const char *id, struct job *to)
     return named(tx, tx->db->job_get(tx->s, id, to, tx->why), ERR_JOB_NOT_FOUND, "job", id);
 }
 
+enum err tx_group(struct tx *tx, const char *id, struct group *to)
+{
+    return named(tx, tx->db->group_get(tx->s, id, to, tx->why), ERR_GROUP_NOT_FOUND, "group", id);
+}
+
+enum err tx_state(struct tx *tx, const char *job_id, struct job_state *to)
+{
+    enum err err = tx->db->job_state_get(tx->s, job_id, to, tx->why);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    *to = (struct job_state){.audience = 0};
+    text_copy(to->job_id, sizeof to->job_id, job_id);
+    return ERR_NONE;
+}
+
+static enum err add_event(struct tx *tx, struct event *e, const char *node_id, const char *job_id)
+{
+    text_copy(e->node_id, sizeof e->node_id, node_id);
+    text_copy(e->job_id, sizeof e->job_id, job_id);
+    tx->is_ringing = true;
+    return tx->db->event_add(tx->s, e, tx->why);
+}
+
 enum err tx_event(struct tx *tx, enum event_kind kind, const char *node_id, const char *job_id, const char *image_id)
 {
     struct event e = {.kind = kind, .at = tx->now, .percent = -1};
-    text_copy(e.node_id, sizeof e.node_id, node_id);
-    text_copy(e.job_id, sizeof e.job_id, job_id);
     text_copy(e.image_id, sizeof e.image_id, image_id);
-    tx->is_ringing = true;
-    return tx->db->event_add(tx->s, &e, tx->why);
+    return add_event(tx, &e, node_id, job_id);
+}
+
+enum err tx_event_told(struct tx *tx, enum event_kind kind, const char *node_id, const char *job_id, const char *info)
+{
+    struct event e = {.kind = kind, .at = tx->now, .percent = -1};
+    text_copy(e.info, sizeof e.info, info);
+    return add_event(tx, &e, node_id, job_id);
 }
 
 enum err fleet_start(struct fleet *f, time_ms now, struct why *why)
@@ -81,7 +280,7 @@ enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned
 {
     struct tx tx;
     int64_t first = 0, last = 0;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = tx_begin_reading(&tx, f, why);
     if (err != ERR_NONE)
         return err;
     err = tx.db->event_bounds(tx.s, &first, &last, why);
@@ -95,7 +294,7 @@ enum err fleet_event_last(struct fleet *f, int64_t *id, struct why *why)
 {
     struct tx tx;
     int64_t first;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = tx_begin_reading(&tx, f, why);
     return err ? err : tx_end(&tx, tx.db->event_bounds(tx.s, &first, id, why));
 }
 
@@ -104,7 +303,7 @@ enum err fleet_event_last(struct fleet *f, int64_t *id, struct why *why)
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = tx_begin_reading(&tx, f, why);
     return err ? err : tx_end(&tx, tx.db->user_count(tx.s, count, why));
 }
 
@@ -134,14 +333,14 @@ enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, boo
 enum err fleet_user_get(struct fleet *f, const char *name, struct user *to, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = tx_begin_reading(&tx, f, why);
     return err ? err : tx_end(&tx, tx.db->user_get(tx.s, name, to, why));
 }
 
 enum err fleet_user_get_id(struct fleet *f, const char *id, struct user *to, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = tx_begin_reading(&tx, f, why);
     return err ? err : tx_end(&tx, tx.db->user_get_id(tx.s, id, to, why));
 }
 

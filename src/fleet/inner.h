@@ -3,6 +3,7 @@
 #define PLUVIO_FLEET_INNER_H
 
 #include "fleet/fleet.h"
+#include "fleet/query.h"
 
 /* One call of the mind: between tx_begin and tx_end the store is ours. */
 struct tx {
@@ -11,10 +12,31 @@ struct tx {
     const struct fleet_store_ops *db;
     time_ms now;
     struct why *why;
-    bool is_ringing; /* rows were written that somebody waits for */
+    bool is_ringing;  /* rows were written that somebody waits for */
+    bool has_checked; /* the memory is that of the store at the begin of this call */
+};
+
+/* An active job with all that deciding about it needs, ready to use. */
+struct active {
+    struct job job;
+    struct image image;
+    bool has_image, has_exclude, has_query;
+    struct rollout plan;
+    struct query query, exclude;
+};
+
+/* What the mind remembers of the store, as long as its version stays.  Used between begin and commit of writing
+ * transactions alone, so by one thread at a time. */
+struct fleet_memory {
+    int64_t version;
+    bool is_filled;
+    struct active **jobs;
+    unsigned count, room;
+    struct active spare; /* a job that is not active */
 };
 
 enum err tx_begin(struct tx *tx, struct fleet *f, time_ms now, struct why *why);
+enum err tx_begin_reading(struct tx *tx, struct fleet *f, struct why *why);
 
 /* Commits when `err` is ERR_NONE, rolls back otherwise; returns what the caller should. */
 enum err tx_end(struct tx *tx, enum err err);
@@ -23,19 +45,34 @@ enum err tx_end(struct tx *tx, enum err err);
 enum err tx_node(struct tx *tx, const char *id, struct node *to);
 enum err tx_image(struct tx *tx, const char *id, struct image *to);
 enum err tx_job(struct tx *tx, const char *id, struct job *to);
+enum err tx_group(struct tx *tx, const char *id, struct group *to);
+
+/* Reads plan, queries and image of a job. */
+enum err active_fill(struct tx *tx, const struct job *job, struct active *to);
+/* Active jobs in the order they are offered; valid until the end of this call.  In writing transactions. */
+enum err active_list(struct tx *tx, struct active ***to, unsigned *count);
+/* One of them, or another job in the memory's spare place; ERR_JOB_NOT_FOUND.  In writing transactions. */
+enum err active_find(struct tx *tx, const char *job_id, struct active **to);
+void memory_free(struct fleet_memory *m);
+/* Writes the job, and what the memory has of it. */
+enum err active_write(struct tx *tx, const struct job *job);
 
 enum err tx_event(struct tx *tx, enum event_kind kind, const char *node_id, const char *job_id, const char *image_id);
+enum err tx_event_told(struct tx *tx, enum event_kind kind, const char *node_id, const char *job_id, const char *info);
 
-enum err job_summarise(struct tx *tx, struct job_summary *to);
-/* Finishes the job when every target has ended. */
-enum err job_check_finished(struct tx *tx, const char *job_id);
+/* A fresh state of a job when it has none. */
+enum err tx_state(struct tx *tx, const char *job_id, struct job_state *to);
+
+/* --- executions ------------------------------------------------------------------------------- */
 
 enum execution_event {
     EX_OFFER,      /* the server offers the job */
+    EX_PROMISE,    /* it asked and is given a later slot */
     EX_R_PROGRESS, /* reports of the node */
     EX_R_REBOOTING,
     EX_R_INSTALLED, /* success before the reboot: a node without rollback */
     EX_R_DELAYED,
+    EX_R_ATTEMPT_FAILED, /* it says so and tries again at once */
     EX_R_FAILED,
     EX_R_FAILED_LAST, /* failed once too often */
     EX_R_REJECTED,
@@ -44,23 +81,85 @@ enum execution_event {
     EX_TARGET_CONFIRMED, /* it asks for updates from the new version, so it is not on trial any more */
     EX_TARGET_SEEN,      /* it booted the new version */
     EX_OTHER_SEEN,       /* it booted another version after it said it would reboot into the new one */
+    EX_STRAYED,          /* after its success it was found on another version */
     EX_TRIAL_OVER,       /* nothing was heard against the new version for long enough */
+    EX_SILENT,           /* nothing was heard for too long */
+    EX_LOST,             /* nothing was heard after the reboot, for far too long */
+    EX_TIME_OVER,        /* the job's time is over */
+    EX_CANCEL,           /* the job was cancelled */
+    EX_EXCLUDE,          /* the job leaves the node out */
+    EX_RETRY,            /* a person wants it tried again */
     EX_EVENTS
 };
 
 /* The one writer of execution states (F3).  Returns false when the pair is not in the table. */
 bool execution_step(struct execution *e, enum execution_event event);
 
-/* Steps, writes row, timeline and event, and checks whether the job is finished.  `info` NULL keeps the last one. */
-enum err execution_apply(struct tx *tx, struct execution *e, enum execution_event event, const char *info,
-                         bool is_from_node);
+/* A new one, not stored yet. */
+void execution_init(struct execution *e, const char *job_id, const char *node_id);
 
-/* Looks for a job to offer.  `*is_offered` with job, image and execution filled. */
-enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct job *job, struct image *image,
-                    bool *is_offered);
-/* Decides about one job and books the outcome. */
-enum err offer_consider(struct tx *tx, struct node *node, struct job *job, enum occasion occasion, struct image *image,
-                        bool *is_offered);
+/* Steps, sets the deadline of the new state, writes row, timeline, counts and event, and reviews the job.  `info` NULL
+ * keeps the last one. */
+enum err execution_apply(struct tx *tx, struct active *a, struct execution *e, enum execution_event event,
+                         const char *info, bool is_from_node);
+
+/* The same, and what a success means for its node. */
+enum err execution_apply_of(struct tx *tx, struct active *a, struct node *node, struct execution *e,
+                            enum execution_event event, const char *info, bool is_from_node);
+
+/* --- nodes ------------------------------------------------------------------------------------ */
+
+/* A sign of life; writes the node when `is_changed`, or when there is something worth writing. */
+enum err node_mark_seen(struct tx *tx, struct node *node, bool is_changed);
+/* What the version that the node shows settles.  `is_confirmed`: nothing is on trial there. */
+enum err node_settle(struct tx *tx, struct node *node, bool is_confirmed);
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+enum job_sweep { SWEEP_NONE, SWEEP_CANCEL, SWEEP_TIME_OVER, SWEEP_EXCLUDE, SWEEP_RETRY, SWEEP_RETRY_ALL };
+
+void job_score(const struct job_state *s, struct rollout_score *to);
+/* What the job's plan says after an execution moved: next phase, stop, end. */
+enum err job_review(struct tx *tx, struct active *a, struct job_state *state);
+enum err job_summarise(struct tx *tx, struct job_summary *to);
+
+/* Whether the job is for the node by its targets, exclusions aside. */
+enum err job_is_for(struct tx *tx, const struct active *a, const struct node *node, bool *is_target);
+bool job_excludes(struct tx *tx, const struct active *a, const struct node *node);
+/* How many nodes the job is for. */
+enum err job_count_audience(struct tx *tx, const struct active *a, int64_t *count);
+bool job_is_cheap_to_count(const struct active *a);
+enum err job_stop(struct tx *tx, struct job *job, bool is_pause, const char *reason);
+
+/* --- groups ----------------------------------------------------------------------------------- */
+
+/* Queries ask it which groups a node is in, by membership or by the groups' own queries. */
+struct group_asker {
+    struct query_groups port;
+    struct tx *tx;
+    unsigned depth; /* a query of a group may ask for a group */
+};
+
+void group_asker_init(struct group_asker *g, struct tx *tx);
+/* Since when the node has been in the group or one of the groups in it; false when it is not.  A dynamic group has its
+ * nodes since ever. */
+bool group_has_node(struct tx *tx, const char *group_id, const struct node *node, unsigned depth, time_ms *since);
+
+/* --- offers ----------------------------------------------------------------------------------- */
+
+struct chosen {
+    struct active *active;  /* NULL: nothing is offered */
+    struct verdict verdict; /* of the first job that did not let others pass */
+    char job_id[ID_LEN + 1];
+};
+
+/* Looks for a job to offer the node and books the outcome. */
+enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct chosen *to);
+/* Decides about one job, with the jobs before it in mind, and books the outcome. */
+enum err offer_consider(struct tx *tx, struct node *node, struct active *a, enum occasion occasion,
+                        struct verdict *verdict);
+/* The same without booking anything: a question.  `is_approved`: as if the user had said yes. */
+enum err offer_ask(struct tx *tx, const struct node *node, struct active *a, bool is_approved, struct verdict *verdict);
 enum err offer_send(struct tx *tx, const char *node_id, const char *job_id);
 
 #endif

@@ -5,124 +5,199 @@
 #include <stdio.h>
 #include <string.h>
 
-#define JOBS_OF_NODE_MAX 16 /* active jobs of one node that one question looks at */
+/* --- facts ------------------------------------------------------------------------------------ */
 
-/* Real chips report their ESP-IDF target.  A node that reports none is not refused: it decides itself. */
-static bool is_other_chip(const struct node *node, const struct image *image)
+/* Everything that a decision looks at, and where it lies while it does. */
+struct question {
+    struct facts facts;
+    struct execution e;
+    struct job_state state, all;
+};
+
+/* Others at work on the node's network; asked only when it matters. */
+static enum err count_network(struct tx *tx, const struct node *node, struct active *a, struct facts *f)
 {
-    return node->platform[0] && image->platform[0] && strcmp(node->platform, image->platform) != 0;
+    const char *network = node_network(node);
+    enum err err = ERR_NONE;
+    if (*network == '\0')
+        return ERR_NONE;
+    if (a->job.is_serial)
+        err = tx->db->network_load(tx->s, network, a->job.id, tx->now - a->job.serial_task_ms, &f->on_network, tx->why);
+    if (err == ERR_NONE && tx->f->policy.network_max > 0)
+        err = tx->db->network_load(tx->s, network, "", 0, &f->on_network_all, tx->why);
+    return err;
 }
 
-static bool has_booted_since(const struct node *node, time_ms at)
+static enum err ask(struct tx *tx, const struct node *node, struct active *a, enum occasion occasion, const char *ahead,
+                    struct question *q, struct verdict *verdict)
 {
-    return node->booted_at > at || node->subscribed_at > at;
-}
-
-static enum decision decide_again(const struct node *node, const struct execution *e, enum occasion occasion,
-                                  const struct fleet_policy *policy, time_ms now)
-{
-    bool is_same_connection = e->offered_at >= node->subscribed_at && e->offered_at >= node->booted_at;
-    switch (e->state) {
-    case EX_OFFERED:
-        return occasion != ON_PUSH && is_same_connection && now - e->offered_at < policy->repeat_ms
-                   ? DECIDE_JUST_OFFERED
-                   : DECIDE_OFFER;
-    case EX_IN_PROGRESS:
-        /* A node that works has no use for a second copy.  One that asks after a boot has lost its work; one that only
-         * listens again may still be working. */
-        return occasion == ON_FETCH && has_booted_since(node, e->updated_at)           ? DECIDE_OFFER
-               : occasion == ON_FETCH && now - e->updated_at > policy->reboot_grace_ms ? DECIDE_OFFER
-                                                                                       : DECIDE_WORKING;
-    case EX_REBOOTING:
-    case EX_ON_TRIAL:
-    case EX_PROVISIONAL:
-        return DECIDE_WORKING;
-    default:
-        return execution_is_over(e->state) ? DECIDE_ENDED : DECIDE_OFFER;
+    struct facts *f = &q->facts;
+    *f = (struct facts){.node = node,
+                        .job = &a->job,
+                        .image = a->has_image ? &a->image : NULL,
+                        .e = &q->e,
+                        .plan = &a->plan,
+                        .state = &q->state,
+                        .all = &q->all,
+                        .policy = &tx->f->policy,
+                        .occasion = occasion,
+                        .now = tx->now,
+                        .is_target = true,
+                        .ahead = ahead};
+    enum err err = tx->db->execution_get(tx->s, a->job.id, node->id, &q->e, tx->why);
+    if (err == ERR_NOT_FOUND) {
+        f->e = NULL;
+        execution_init(&q->e, a->job.id, node->id);
+        err = job_is_for(tx, a, node, &f->is_target);
     }
+    if (err == ERR_NONE && f->is_target && !(f->e && execution_is_over(f->e->state))) {
+        f->is_excluded = a->has_exclude && job_excludes(tx, a, node);
+        err = count_network(tx, node, a, f);
+    }
+    if (err != ERR_NONE || (err = tx_state(tx, a->job.id, &q->state)) != ERR_NONE ||
+        (err = tx_state(tx, "", &q->all)) != ERR_NONE)
+        return err;
+    fleet_decide(f, verdict);
+    return ERR_NONE;
 }
 
-enum decision fleet_decide(const struct node *node, const struct job *job, const struct image *image,
-                           const struct execution *e, enum occasion occasion, const struct fleet_policy *policy,
-                           time_ms now)
+/* The name of a job before this one in the node's order which does not let others pass, or NULL. */
+static enum err find_ahead(struct tx *tx, const struct node *node, const struct active *a, const char **ahead)
 {
-    if (job->status != JOB_ACTIVE)
-        return DECIDE_JOB_OVER;
-    if (e != NULL && execution_is_over(e->state))
-        return DECIDE_ENDED;
-    if (image == NULL || !image->is_ready)
-        return DECIDE_IMAGE_GONE;
-    if (is_other_chip(node, image))
-        return DECIDE_OTHER_CHIP;
-    bool is_untouched = e == NULL || e->state == EX_TRIGGERED;
-    if (is_untouched && node->fw_version[0] && strcmp(node->fw_version, image->fw_version) == 0)
-        return DECIDE_ON_VERSION;
-    return is_untouched ? DECIDE_OFFER : decide_again(node, e, occasion, policy, now);
+    struct active **jobs;
+    unsigned count = 0;
+    enum err err = active_list(tx, &jobs, &count);
+    *ahead = NULL;
+    for (unsigned i = 0; err == ERR_NONE && i < count && jobs[i] != a && *ahead == NULL; i++) {
+        struct question q;
+        struct verdict v;
+        err = ask(tx, node, jobs[i], ON_QUESTION, NULL, &q, &v);
+        if (err == ERR_NONE && decision_blocks(v.decision))
+            *ahead = jobs[i]->job.name;
+    }
+    return err;
 }
 
-/* Reasons that will not change end the execution, so that the job can finish and tells why. */
-static enum err book(struct tx *tx, const struct node *node, const struct image *image, struct execution *e,
-                     enum decision decision)
+/* --- booking ---------------------------------------------------------------------------------- */
+
+static int64_t next_slot(int64_t at, int64_t now, int64_t amount, int64_t per_second_millionth)
 {
-    char info[STATUS_INFO_SIZE];
-    if (decision == DECIDE_OFFER) {
-        e->offers++;
-        e->offered_at = tx->now;
-        if (e->from_version[0] == '\0')
-            text_copy(e->from_version, sizeof e->from_version, node->fw_version);
-        return execution_apply(tx, e, EX_OFFER, "OTA URL Sent to Node", false);
+    if (per_second_millionth <= 0)
+        return at;
+    /* amount / rate in microseconds */
+    return (at > now ? at : now) + (int64_t)((double)amount * 1e12 / (double)per_second_millionth);
+}
+
+/* Takes the offer's place in every rate. */
+static enum err take_rate(struct tx *tx, struct active *a, struct question *q)
+{
+    const struct fleet_policy *p = &tx->f->policy;
+    int64_t now = tx->now * 1000, bytes = a->has_image ? a->image.size_bytes : 0;
+    int64_t per_hour =
+        a->plan.rate.per_hour > 0 ? rollout_rate_now(&a->plan, q->state.started, q->state.counts[EX_SUCCESS]) : 0;
+    if (per_hour == 0 && a->plan.bytes_per_second == 0 && p->per_hour == 0 && p->bytes_per_second == 0)
+        return ERR_NONE;
+    q->state.rate_at = next_slot(q->state.rate_at, now, 1, per_hour * 1000000 / 3600);
+    q->state.bytes_at = next_slot(q->state.bytes_at, now, bytes, a->plan.bytes_per_second * 1000000);
+    q->all.rate_at = next_slot(q->all.rate_at, now, 1, p->per_hour * 1000000 / 3600);
+    q->all.bytes_at = next_slot(q->all.bytes_at, now, bytes, p->bytes_per_second * 1000000);
+    enum err err = tx->db->job_state_put(tx->s, &q->state, tx->why);
+    return err ? err : tx->db->job_state_put(tx->s, &q->all, tx->why);
+}
+
+static enum err book_offer(struct tx *tx, const struct node *node, struct active *a, struct question *q)
+{
+    struct execution *e = &q->e;
+    bool is_at_work = e->state >= EX_OFFERED && e->state <= EX_PROVISIONAL;
+    enum err err = is_at_work || e->has_slot ? ERR_NONE : take_rate(tx, a, q);
+    if (e->from_version[0] == '\0')
+        text_copy(e->from_version, sizeof e->from_version, node->fw_version);
+    if (a->job.is_serial || tx->f->policy.network_max > 0)
+        text_copy(e->network, sizeof e->network, node_network(node));
+    return err ? err : execution_apply(tx, a, e, EX_OFFER, "OTA URL Sent to Node", false);
+}
+
+/* A later slot.  What only moves a slot is not worth a line in the timeline. */
+static enum err promise(struct tx *tx, struct active *a, struct question *q, const struct verdict *v)
+{
+    struct execution *e = &q->e;
+    bool is_rate = v->decision == DECIDE_RATE;
+    enum err err = is_rate ? take_rate(tx, a, q) : ERR_NONE;
+    if (err != ERR_NONE)
+        return err;
+    if (e->state != EX_WAITING) {
+        e->deadline_at = v->next_at;
+        e->has_slot = is_rate;
+        return execution_apply(tx, a, e, EX_PROMISE, v->text, false);
     }
-    if (decision == DECIDE_ON_VERSION) {
-        snprintf(info, sizeof info, "Runs %s already", image->fw_version);
-        return execution_apply(tx, e, EX_R_REJECTED, info, false);
-    }
-    if (decision == DECIDE_OTHER_CHIP) {
-        snprintf(info, sizeof info, "Image is for %s, node is %s", image->platform, node->platform);
-        return execution_apply(tx, e, EX_R_REJECTED, info, false);
+    bool is_same = strcmp(e->info, v->text) == 0 && (e->deadline_at == v->next_at || e->deadline_at > tx->now);
+    if (is_same && q->facts.occasion != ON_SLOT && !is_rate)
+        return ERR_NONE;
+    e->deadline_at = v->next_at;
+    e->has_slot = is_rate;
+    text_copy(e->info, sizeof e->info, v->text);
+    return tx->db->execution_put(tx->s, e, NULL, tx->why);
+}
+
+/* A push walks over all nodes; it gives slots only to those that it will not meet again. */
+static bool is_promised(enum occasion occasion, enum decision decision)
+{
+    if (occasion != ON_PUSH)
+        return true;
+    return decision == DECIDE_NETWORK || decision == DECIDE_NOT_YET;
+}
+
+static enum err book(struct tx *tx, const struct node *node, struct active *a, struct question *q,
+                     const struct verdict *v)
+{
+    switch (decision_consequence(v->decision)) {
+    case OFFERS:
+        return book_offer(tx, node, a, q);
+    case WAITS:
+        return is_promised(q->facts.occasion, v->decision) ? promise(tx, a, q, v) : ERR_NONE;
+    case ENDS_REJECTED:
+        return execution_apply(tx, a, &q->e, EX_R_REJECTED, v->text, false);
+    case ENDS_EXCLUDED:
+        return execution_apply(tx, a, &q->e, EX_EXCLUDE, v->text, false);
+    case ENDS_TIMED_OUT:
+        return execution_apply(tx, a, &q->e, EX_TIME_OVER, v->text, false);
+    case ENDS_CANCELLED:
+        return execution_apply(tx, a, &q->e, EX_CANCEL, v->text, false);
+    case KEEPS:
+        break;
     }
     return ERR_NONE;
 }
 
-enum err offer_consider(struct tx *tx, struct node *node, struct job *job, enum occasion occasion, struct image *image,
-                        bool *is_offered)
+enum err offer_consider(struct tx *tx, struct node *node, struct active *a, enum occasion occasion,
+                        struct verdict *verdict)
 {
-    struct execution e;
-    *is_offered = false;
-    enum err err = tx->db->execution_get(tx->s, job->id, node->id, &e, tx->why);
-    bool has_row = err == ERR_NONE;
-    if (err == ERR_NOT_FOUND) {
-        e = (struct execution){.state = EX_TRIGGERED, .percent = -1};
-        text_copy(e.job_id, sizeof e.job_id, job->id);
-        text_copy(e.node_id, sizeof e.node_id, node->id);
-        err = ERR_NONE;
-    }
-    if (err != ERR_NONE)
-        return err;
-    err = tx->db->image_get(tx->s, job->image_id, image, tx->why);
-    bool has_image = err == ERR_NONE;
-    if (err != ERR_NONE && err != ERR_NOT_FOUND)
-        return err;
-    enum decision decision =
-        fleet_decide(node, job, has_image ? image : NULL, has_row ? &e : NULL, occasion, &tx->f->policy, tx->now);
-    *is_offered = decision == DECIDE_OFFER;
-    return book(tx, node, image, &e, decision);
+    struct question q;
+    const char *ahead;
+    enum err err = find_ahead(tx, node, a, &ahead);
+    if (err == ERR_NONE)
+        err = ask(tx, node, a, occasion, ahead, &q, verdict);
+    return err ? err : book(tx, node, a, &q, verdict);
 }
 
-enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct job *job, struct image *image,
-                    bool *is_offered)
+enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, struct chosen *to)
 {
-    struct job jobs[JOBS_OF_NODE_MAX];
+    struct active **jobs;
     unsigned count = 0;
-    *is_offered = false;
-    enum err err = tx->db->jobs_of_node(tx->s, node->id, jobs, JOBS_OF_NODE_MAX, &count, tx->why);
+    enum err err = active_list(tx, &jobs, &count);
+    *to = (struct chosen){.verdict = {.decision = DECIDE_NOT_TARGET}};
     for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
-        err = offer_consider(tx, node, &jobs[i], occasion, image, is_offered);
-        *job = jobs[i];
-        struct execution e;
-        bool is_open =
-            tx->db->execution_get(tx->s, jobs[i].id, node->id, &e, NULL) == ERR_NONE && !execution_is_over(e.state);
-        if (*is_offered || is_open)
-            break; /* one job at a time; the next one waits until this one has ended */
+        struct question q;
+        struct verdict v;
+        err = ask(tx, node, jobs[i], occasion, NULL, &q, &v);
+        if (err == ERR_NONE)
+            err = book(tx, node, jobs[i], &q, &v);
+        if (err != ERR_NONE || !decision_blocks(v.decision))
+            continue;
+        to->verdict = v;
+        text_copy(to->job_id, sizeof to->job_id, jobs[i]->job.id);
+        to->active = v.decision == DECIDE_OFFER ? jobs[i] : NULL;
+        break; /* one job at a time; the next one waits until this one has ended */
     }
     return err;
 }
@@ -136,30 +211,77 @@ enum err offer_send(struct tx *tx, const char *node_id, const char *job_id)
     return tx->db->outbox_add(tx->s, &row, tx->why);
 }
 
+enum err offer_ask(struct tx *tx, const struct node *node, struct active *a, bool is_approved, struct verdict *verdict)
+{
+    struct question q;
+    const char *ahead = NULL;
+    bool needs_approval = a->job.needs_approval;
+    enum err err = a->job.status == JOB_ACTIVE ? find_ahead(tx, node, a, &ahead) : ERR_NONE;
+    a->job.needs_approval = needs_approval && !is_approved;
+    if (err == ERR_NONE)
+        err = ask(tx, node, a, ON_QUESTION, ahead, &q, verdict);
+    a->job.needs_approval = needs_approval;
+    return err;
+}
+
+/* --- why -------------------------------------------------------------------------------------- */
+
+static enum err ask_why(struct tx *tx, const char *job_id, const char *node_id, struct verdict *to)
+{
+    struct node node;
+    struct active *a;
+    enum err err;
+    if ((err = tx_node(tx, node_id, &node)) != ERR_NONE || (err = active_find(tx, job_id, &a)) != ERR_NONE)
+        return err;
+    err = offer_ask(tx, &node, a, false, to);
+    if (err == ERR_NONE && to->decision == DECIDE_OFFER)
+        snprintf(to->text, sizeof to->text, "It is offered the job when it asks%s",
+                 a->job.is_force_push ? ", or when the push reaches it" : " or connects");
+    return err;
+}
+
+enum err fleet_why(struct fleet *f, const char *job_id, const char *node_id, time_ms now, struct verdict *to,
+                   struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, now, why);
+    return err ? err : tx_end(&tx, ask_why(&tx, job_id, node_id, to));
+}
+
 /* --- the outbox ------------------------------------------------------------------------------- */
+
+#define OUTBOX_PAGE 32
+
+static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struct outgoing *o)
+{
+    struct execution e;
+    struct active *a;
+    *o = (struct outgoing){.row = *row};
+    /* The state may have moved on since the row was written, for example while the server was down. */
+    o->is_stale = active_find(tx, row->job_id, &a) != ERR_NONE || a->job.status != JOB_ACTIVE || a->job.is_paused ||
+                  !a->has_image || tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE ||
+                  e.state != EX_OFFERED;
+    if (!o->is_stale) {
+        o->job = a->job;
+        o->image = a->image;
+    }
+    return ERR_NONE;
+}
 
 enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,
                            struct why *why)
 {
-    struct outbox_row rows[32];
+    struct outbox_row rows[OUTBOX_PAGE];
     struct tx tx;
     unsigned n = 0;
     *count = 0;
     enum err err = tx_begin(&tx, f, 0, why);
     if (err != ERR_NONE)
         return err;
-    err = tx.db->outbox_list(tx.s, after, rows, max < 32 ? max : 32, &n, why);
-    for (unsigned i = 0; err == ERR_NONE && i < n; i++) {
-        struct outgoing *o = &to[i];
-        struct execution e;
-        *o = (struct outgoing){.row = rows[i]};
-        /* The state may have moved on since the row was written, for example while the server was down. */
-        o->is_stale = tx.db->job_get(tx.s, rows[i].job_id, &o->job, why) != ERR_NONE || o->job.status != JOB_ACTIVE ||
-                      tx.db->image_get(tx.s, o->job.image_id, &o->image, why) != ERR_NONE ||
-                      tx.db->execution_get(tx.s, rows[i].job_id, rows[i].node_id, &e, why) != ERR_NONE ||
-                      e.state != EX_OFFERED;
-    }
-    *count = n;
+    err = tx.db->outbox_list(tx.s, after, rows, max < OUTBOX_PAGE ? max : OUTBOX_PAGE, &n, why);
+    for (unsigned i = 0; err == ERR_NONE && i < n; i++)
+        err = fill_outgoing(&tx, &rows[i], &to[i]);
+    *count = err == ERR_NONE ? n : 0;
     return tx_end(&tx, err);
 }
 

@@ -1,9 +1,12 @@
 /*
  * port.h - what the fleet mind needs from outside: a store for its rows, a place for image bytes, a bell.
  *
- * Synchronous and transactional: every public fleet function is one transaction.  `begin` takes the store for the
- * calling thread alone until commit or rollback; a commit that returned ERR_NONE survives a crash of the process.
- * Lists are read in pages: rows after `after` (exclusive, "" from the start) in rising order of their key.
+ * Synchronous and transactional: every public fleet function is one transaction, or part of one batch.  `begin` takes
+ * the store for the calling thread alone until commit or rollback; a commit that returned ERR_NONE survives a crash of
+ * the process.  After a failed commit everything is as before `begin`.
+ *
+ * Lists are read in pages: rows after `after` (exclusive, "" from the start) in rising order of their key.  Scans call
+ * `visit` row by row until it returns false; it must not write.
  */
 #ifndef PLUVIO_FLEET_PORT_H
 #define PLUVIO_FLEET_PORT_H
@@ -12,22 +15,62 @@
 
 struct fleet_store;
 
+struct node_visitor {
+    bool (*visit)(struct node_visitor *v, const struct node *node);
+};
+
+struct job_visitor {
+    bool (*visit)(struct job_visitor *v, const struct job *job);
+};
+
+struct membership {
+    char group_id[ID_LEN + 1];
+    time_ms joined_at;
+};
+
 struct fleet_store_ops {
-    enum err (*begin)(struct fleet_store *s, struct why *why);
-    enum err (*commit)(struct fleet_store *s, struct why *why);
-    void (*rollback)(struct fleet_store *s);
+    /* `*tx` becomes the store as this transaction sees it: what the other functions are called with.  A reading
+     * transaction sees the last commit, may run beside a writing one, and must not write. */
+    enum err (*begin)(struct fleet_store *s, bool is_reading, struct fleet_store **tx, struct why *why);
+    enum err (*commit)(struct fleet_store *tx, struct why *why);
+    void (*rollback)(struct fleet_store *tx);
+    /* How many rows the transaction wrote so far. */
+    int64_t (*changes)(struct fleet_store *tx);
+    /* Changes whenever a job, image or group may have changed; what a mind remembers of them is valid while it stays.
+     */
+    enum err (*version)(struct fleet_store *s, int64_t *version, struct why *why);
 
     /* _get: ERR_NOT_FOUND (without a story) when the row is absent.  _put: writes the whole row, new or old. */
     enum err (*node_get)(struct fleet_store *s, const char *id, struct node *to, struct why *why);
     enum err (*node_put)(struct fleet_store *s, const struct node *node, struct why *why);
     enum err (*node_list)(struct fleet_store *s, const char *after, struct node *to, unsigned max, unsigned *count,
                           struct why *why);
+    enum err (*node_scan)(struct fleet_store *s, const char *after, struct node_visitor *v, struct why *why);
     enum err (*node_count)(struct fleet_store *s, int64_t *count, struct why *why);
-    /* After a start of the server nobody is known to be connected. */
+    /* After a start of the server nobody is known to be connected.  Costs the same however many nodes there are. */
     enum err (*nodes_all_offline)(struct fleet_store *s, time_ms now, struct why *why);
     /* The node's last config document, as it came.  `to` is on the heap, NULL when there is none. */
     enum err (*node_config_put)(struct fleet_store *s, const char *id, struct bytes config, struct why *why);
     enum err (*node_config_get)(struct fleet_store *s, const char *id, char **to, struct why *why);
+
+    enum err (*group_get)(struct fleet_store *s, const char *id, struct group *to, struct why *why);
+    enum err (*group_find_name)(struct fleet_store *s, const char *name, struct group *to, struct why *why);
+    enum err (*group_put)(struct fleet_store *s, const struct group *group, struct why *why);
+    /* With its memberships. */
+    enum err (*group_delete)(struct fleet_store *s, const char *id, struct why *why);
+    enum err (*group_list)(struct fleet_store *s, const char *after, struct group *to, unsigned max, unsigned *count,
+                           struct why *why);
+    enum err (*group_children)(struct fleet_store *s, const char *id, struct group *to, unsigned max, unsigned *count,
+                               struct why *why);
+    /* Joining again keeps the first time. */
+    enum err (*member_add)(struct fleet_store *s, const char *group_id, const char *node_id, time_ms now,
+                           struct why *why);
+    enum err (*member_remove)(struct fleet_store *s, const char *group_id, const char *node_id, struct why *why);
+    enum err (*member_list)(struct fleet_store *s, const char *group_id, const char *after, char (*to)[NODE_ID_SIZE],
+                            unsigned max, unsigned *count, struct why *why);
+    /* Groups that name the node. */
+    enum err (*groups_of_node)(struct fleet_store *s, const char *node_id, struct membership *to, unsigned max,
+                               unsigned *count, struct why *why);
 
     enum err (*image_get)(struct fleet_store *s, const char *id, struct image *to, struct why *why);
     enum err (*image_find_name)(struct fleet_store *s, const char *name, struct image *to, struct why *why);
@@ -46,32 +89,41 @@ struct fleet_store_ops {
     /* Newest first. */
     enum err (*job_list)(struct fleet_store *s, const char *after, struct job *to, unsigned max, unsigned *count,
                          struct why *why);
+    /* Active jobs in the order in which they are offered: priority, then the latest. */
+    enum err (*job_scan_active)(struct fleet_store *s, struct job_visitor *v, struct why *why);
+    /* Nodes that the job names. */
     enum err (*job_target_add)(struct fleet_store *s, const char *job_id, const char *node_id, struct why *why);
-    /* Node ids that the job names, also true for nodes of a job for everyone. */
-    enum err (*job_target_list)(struct fleet_store *s, const struct job *job, const char *after,
-                                char (*to)[NODE_ID_SIZE], unsigned max, unsigned *count, struct why *why);
-    enum err (*job_target_count)(struct fleet_store *s, const struct job *job, int64_t *count, struct why *why);
-    enum err (*job_has_target)(struct fleet_store *s, const struct job *job, const char *node_id, bool *has,
+    enum err (*job_target_list)(struct fleet_store *s, const char *job_id, const char *after, char (*to)[NODE_ID_SIZE],
+                                unsigned max, unsigned *count, struct why *why);
+    enum err (*job_has_target)(struct fleet_store *s, const char *job_id, const char *node_id, bool *has,
                                struct why *why);
-    /* Active jobs that target the node, in the order they are offered: priority, then the latest. */
-    enum err (*jobs_of_node)(struct fleet_store *s, const char *node_id, struct job *to, unsigned max, unsigned *count,
-                             struct why *why);
-    enum err (*jobs_pushing)(struct fleet_store *s, struct job *to, unsigned max, unsigned *count, struct why *why);
+    enum err (*job_state_get)(struct fleet_store *s, const char *job_id, struct job_state *to, struct why *why);
+    enum err (*job_state_put)(struct fleet_store *s, const struct job_state *state, struct why *why);
+    /* Ids of jobs of which a sweep or a push is under way, whatever their status. */
+    enum err (*jobs_busy)(struct fleet_store *s, char (*to)[ID_LEN + 1], unsigned max, unsigned *count,
+                          struct why *why);
 
     enum err (*execution_get)(struct fleet_store *s, const char *job_id, const char *node_id, struct execution *to,
                               struct why *why);
-    enum err (*execution_put)(struct fleet_store *s, const struct execution *e, struct why *why);
+    /* `row` is added to its timeline; NULL: nothing is. */
+    enum err (*execution_put)(struct fleet_store *s, const struct execution *e, const struct timeline_row *row,
+                              struct why *why);
     enum err (*execution_list)(struct fleet_store *s, const char *job_id, const char *after_node, struct execution *to,
                                unsigned max, unsigned *count, struct why *why);
-    /* Executions of a node that are not over. */
+    /* Executions of a node that are not over, of any job. */
     enum err (*executions_open)(struct fleet_store *s, const char *node_id, struct execution *to, unsigned max,
                                 unsigned *count, struct why *why);
+    /* Whose deadline has come, the oldest first; `*next_at` becomes the deadline of the first that is not due, 0 when
+     * there is none. */
     enum err (*executions_due)(struct fleet_store *s, time_ms now, struct execution *to, unsigned max, unsigned *count,
-                               struct why *why);
-    /* Rows in each state. */
-    enum err (*execution_counts)(struct fleet_store *s, const char *job_id, int64_t counts[EX_STATES], struct why *why);
-    enum err (*timeline_add)(struct fleet_store *s, const char *job_id, const char *node_id,
-                             const struct timeline_row *row, struct why *why);
+                               time_ms *next_at, struct why *why);
+    /* EX_WAITING with a deadline, in the order of their slots. */
+    enum err (*executions_waiting)(struct fleet_store *s, const char *job_id, struct execution *to, unsigned max,
+                                   unsigned *count, struct why *why);
+    /* Executions at work (EX_OFFERED to EX_PROVISIONAL) whose node was on the network when it was offered, at `since`
+     * or later; of one job, or of all when `job_id` is "". */
+    enum err (*network_load)(struct fleet_store *s, const char *network, const char *job_id, time_ms since,
+                             int64_t *count, struct why *why);
     enum err (*timeline_list)(struct fleet_store *s, const char *job_id, const char *node_id, struct timeline_row *to,
                               unsigned max, unsigned *count, struct why *why);
 
@@ -90,6 +142,11 @@ struct fleet_store_ops {
     enum err (*user_get_id)(struct fleet_store *s, const char *id, struct user *to, struct why *why);
     enum err (*user_put)(struct fleet_store *s, const struct user *user, struct why *why);
     enum err (*user_count)(struct fleet_store *s, int64_t *count, struct why *why);
+    /* Which nodes are a user's own. */
+    enum err (*user_node_put)(struct fleet_store *s, const char *user_id, const char *node_id, bool is_mapped,
+                              struct why *why);
+    enum err (*user_node_has)(struct fleet_store *s, const char *user_id, const char *node_id, bool *has,
+                              struct why *why);
     /* Refresh tokens are kept as digests. */
     enum err (*token_put)(struct fleet_store *s, const char *digest, const char *user_id, time_ms expires_at,
                           struct why *why);

@@ -10,26 +10,50 @@
 #include "base/id.h"
 #include "wire/message.h"
 
-#define NAME_SIZE     257 /* RainMaker's names have 1 to 256 characters */
-#define SHA256_TEXT   65
-#define MD5_TEXT      33
-#define EVENTS_KEPT   20000 /* older events are dropped; a stream that asks for them is told to reload */
-#define TIMELINE_KEPT 100   /* rows of one execution; later progress rows are not kept, ends always are */
+#define NAME_SIZE       257 /* RainMaker's names have 1 to 256 characters */
+#define SHA256_TEXT     65
+#define MD5_TEXT        33
+#define QUERY_SIZE      513   /* a query's text */
+#define PLAN_SIZE       513   /* a rollout's text */
+#define TAGS_SIZE       513   /* all tags of a node, a line each */
+#define ADDRESS_SIZE    46    /* an IPv6 address as text */
+#define DIGESTS_SIZE    200   /* up to three key digests in hex, a blank between them */
+#define EVENTS_KEPT     20000 /* older events are dropped; a stream that asks for them is told to reload */
+#define TIMELINE_KEPT   100   /* rows of one execution; later progress rows are not kept, ends always are */
+#define JOB_NODES_MAX   100
+#define JOB_GROUPS_MAX  10
+#define GROUP_DEPTH_MAX 8 /* groups in groups */
+#define GROUP_EVERYONE  "FFFF-FFFF"
 
 struct node {
     char id[NODE_ID_SIZE], name[65], fw_version[FW_VERSION_SIZE], type[65], subtype[65], model[65], project_name[33],
         platform[33], network_id[17];
+    char address[ADDRESS_SIZE];             /* where the broker saw it, "" when unknown */
+    char key_digests[DIGESTS_SIZE];         /* of its eFuses, as it reported them; "" when it takes unsigned images */
+    char expected_version[FW_VERSION_SIZE]; /* of its last successful execution */
+    char tags[TAGS_SIZE];
+    uint32_t secure_version; /* floor of its eFuses, 0 when it tells none */
+    int64_t slot_bytes;      /* of the slot that takes updates, 0 when it tells none */
     bool is_online;
+    bool is_astray;                      /* it runs neither what it was given nor what it is being given */
     time_ms registered_at, activated_at; /* activated: first described itself */
-    time_ms seen_at;                     /* last message or change of presence */
+    time_ms seen_at;                     /* last message or change of presence, a minute coarse */
     time_ms booted_at;                   /* last config: nodes send it once a boot */
     time_ms presence_at;                 /* when is_online changed last */
     time_ms subscribed_at;               /* last time it began to listen on otaurl; 0 when it is not listening */
 };
 
+struct group {
+    char id[ID_LEN + 1], name[NAME_SIZE], parent_id[ID_LEN + 1], type[65], description[NAME_SIZE], custom_data[513];
+    char query[QUERY_SIZE]; /* "" when its nodes are named; else it has no named nodes */
+    time_ms created_at;
+    int64_t total; /* named nodes; kept by the store */
+};
+
 struct image {
     char id[ID_LEN + 1], name[NAME_SIZE], type[65], model[65], fw_version[FW_VERSION_SIZE], project_name[33],
         platform[33], sha256[SHA256_TEXT], md5[MD5_TEXT], uploader[NAME_SIZE];
+    char signed_by[DIGESTS_SIZE]; /* digests of the keys whose signatures it carries */
     uint32_t secure_version;
     int64_t size_bytes;
     bool is_archived, is_ready; /* not ready: an upload was announced, nothing confirmed */
@@ -38,15 +62,30 @@ struct image {
 
 enum job_status { JOB_ACTIVE, JOB_FINISHED, JOB_CANCELLED };
 
+/* What was ordered; changed by people alone. */
 struct job {
     char id[ID_LEN + 1], name[NAME_SIZE], image_id[ID_LEN + 1], owner[NAME_SIZE], description[NAME_SIZE];
     enum job_status status;
-    bool is_archived, is_force_push, is_continuous;
-    bool is_for_everyone; /* every node, those that come later too while it is active */
-    int priority;         /* 1 highest .. 10 lowest */
+    bool is_paused;
+    bool is_archived, is_force_push, is_continuous, needs_approval, notifies;
+    bool gives_image;     /* approval: users may have the image's URL */
+    bool is_host_mcu;     /* the image is for another processor of the node: its header is not the node's affair */
+    bool skips_project;   /* nodes of other projects are offered it too */
+    bool is_for_everyone; /* every node, those that come later too while it is active and continuous */
+    bool has_named_nodes;
+    int priority; /* 1 highest .. 10 lowest */
+    unsigned group_count;
+    char groups[JOB_GROUPS_MAX][ID_LEN + 1];
+    char query[QUERY_SIZE];   /* a rule: nodes that fit it; "" when none */
+    char exclude[QUERY_SIZE]; /* nodes that fit it are left out; "" when none */
+    char plan[PLAN_SIZE];     /* rollout.h; "" when none */
     time_ms created_at, ended_at;
-    char push_after[NODE_ID_SIZE];   /* force push: nodes up to this id were pushed to */
-    bool is_pushing;                 /* force push: nodes are left */
+    time_ms expires_at; /* its timeout, or the end of its validity; 0: never */
+    time_ms valid_from; /* its validity; 0: at once */
+    bool is_serial;     /* few nodes of one network at a time */
+    unsigned serial_max;
+    int64_t serial_task_ms, serial_min_wait_ms, serial_max_wait_ms;
+    char stop_reason[160];           /* why it is paused or was cancelled, "" when a person did so without a word */
     char metadata[METADATA_MAX + 1]; /* JSON object, "" when none */
 };
 
@@ -58,22 +97,65 @@ enum execution_state {
     EX_ON_TRIAL = 4,    /* the new version was seen, its confirmation not yet */
     EX_PROVISIONAL = 5, /* installed, said a node without rollback; its reboot was not seen yet */
     EX_DELAYED = 6,
-    EX_FAILED = 7, /* may be offered again */
-    EX_SUCCESS = 8,
-    EX_REJECTED = 9,
-    EX_ROLLED_BACK = 10,
-    EX_GAVE_UP = 11, /* failed as often as the policy allows */
+    EX_FAILED = 7,  /* will be offered again */
+    EX_WAITING = 8, /* it asked and was given a later slot */
+    EX_SUCCESS = 9,
+    EX_REJECTED = 10,
+    EX_ROLLED_BACK = 11,
+    EX_GAVE_UP = 12, /* failed as often as the policy allows */
+    EX_TIMED_OUT = 13,
+    EX_CANCELLED = 14,
+    EX_EXCLUDED = 15,
     EX_STATES
+};
+
+#define EX_FIRST_OVER EX_SUCCESS /* from here on executions have ended */
+
+enum failure_kind {
+    FAILURE_NONE = 0,
+    FAILURE_NETWORK = 1,
+    FAILURE_MEMORY = 2,
+    FAILURE_IMAGE = 3,
+    FAILURE_FLASH = 4,
+    FAILURE_SERVER = 5,
+    FAILURE_OTHER = 6,
+    FAILURE_REJECTED = 7,
+    FAILURE_ROLLED_BACK = 8,
+    FAILURE_TIMED_OUT = 9,
+    FAILURE_KINDS
 };
 
 struct execution {
     char job_id[ID_LEN + 1], node_id[NODE_ID_SIZE], info[STATUS_INFO_SIZE], from_version[FW_VERSION_SIZE];
+    char network[ADDRESS_SIZE]; /* where its node was when it was offered: network id, else address */
     enum execution_state state;
-    int percent; /* of the download, -1 when unknown */
-    unsigned offers, failures;
+    enum failure_kind failure; /* of the last failure */
+    int percent;               /* of the download, -1 when unknown */
+    unsigned offers, failures; /* failures: offers that ended so */
+    unsigned timeline_count;
+    bool is_approved;                            /* the user said yes */
+    bool has_slot;                               /* its place in the rate is taken; deadline_at is the slot */
     time_ms offered_at, updated_at, deadline_at; /* deadline 0: none */
     int64_t node_ts;         /* seconds of the node's own clock in its last report, 0 when not believable */
     int64_t invalid_node_ts; /* what it said when it was not */
+};
+
+/* How far a job is: written with every step of an execution.  The one with the id "" is the sum of all jobs. */
+struct job_state {
+    char job_id[ID_LEN + 1];
+    int64_t counts[EX_STATES];       /* executions in each state */
+    int64_t failures[FAILURE_KINDS]; /* executions that failed or ended so, by their last kind */
+    int64_t started;                 /* nodes that were offered the job at least once */
+    int64_t refused;                 /* ended without an offer: the job was nothing for them */
+    int64_t audience;                /* nodes it is for, as counted at counted_at */
+    time_ms counted_at;
+    unsigned phase;
+    time_ms phase_at, gate_at; /* when the phase began; since when its gate holds, 0: it does not */
+    int64_t rate_at, bytes_at; /* microseconds: when the next offer is due by nodes and by bytes a second */
+    bool is_pushing;           /* force push: nodes are left */
+    char push_after[NODE_ID_SIZE];
+    int sweep; /* enum job_sweep: what is being done to its executions, row by row */
+    char sweep_after[NODE_ID_SIZE];
 };
 
 struct timeline_row {
@@ -83,7 +165,15 @@ struct timeline_row {
     char info[STATUS_INFO_SIZE];
 };
 
-enum event_kind { EVENT_NODE, EVENT_IMAGE, EVENT_JOB, EVENT_EXECUTION };
+/* Failures that look alike. */
+struct cluster {
+    enum execution_state state;
+    enum failure_kind failure;
+    char info[STATUS_INFO_SIZE], platform[33], from_version[FW_VERSION_SIZE], model[65];
+    int64_t count;
+};
+
+enum event_kind { EVENT_NODE, EVENT_IMAGE, EVENT_JOB, EVENT_EXECUTION, EVENT_GROUP };
 
 struct event {
     int64_t id; /* rising; 0 before it is stored */

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *const link_subscriptions[] = {
@@ -21,21 +22,38 @@ void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link
     *l = (struct link){.fleet = fleet, .bus = bus, .urls = urls, .log = log};
 }
 
+static void forget_waiting(struct link *l)
+{
+    for (unsigned i = 0; i < l->waiting_count; i++)
+        free(l->waiting[i].topic);
+    l->waiting_count = 0;
+}
+
+void link_deinit(struct link *l)
+{
+    forget_waiting(l);
+}
+
 /* --- from nodes ------------------------------------------------------------------------------- */
 
-static enum err take_config(struct link *l, const char *node_id, struct bytes payload, time_ms now, struct why *why)
+static enum err take_config(struct fleet *f, struct link *l, const char *node_id, struct bytes payload, time_ms now,
+                            struct why *why)
 {
-    return fleet_on_config(l->fleet, node_id, payload, now, why);
+    (void)l;
+    return fleet_on_config(f, node_id, payload, now, why);
 }
 
-static enum err take_fetch(struct link *l, const char *node_id, struct bytes payload, time_ms now, struct why *why)
+static enum err take_fetch(struct fleet *f, struct link *l, const char *node_id, struct bytes payload, time_ms now,
+                           struct why *why)
 {
     struct fetch_message m;
+    (void)l;
     enum err err = fetch_message_read(&m, payload, why);
-    return err ? err : fleet_on_fetch(l->fleet, node_id, &m, now, why);
+    return err ? err : fleet_on_fetch(f, node_id, &m, now, why);
 }
 
-static enum err take_report(struct link *l, const char *node_id, struct bytes payload, time_ms now, struct why *why)
+static enum err take_report(struct fleet *f, struct link *l, const char *node_id, struct bytes payload, time_ms now,
+                            struct why *why)
 {
     struct status_report r;
     enum err err = status_report_read(&r, payload, why);
@@ -45,48 +63,93 @@ static enum err take_report(struct link *l, const char *node_id, struct bytes pa
         log_line(l->log, LOG_INFO, "link",
                  "node=%s sent a report of %zu bytes that is cut off; job and status were recovered", node_id,
                  payload.len);
-    return fleet_on_report(l->fleet, node_id, &r, now, why);
+    err = fleet_on_report(f, node_id, &r, now, why);
+    /* It was kept; a node on MQTT cannot be told. */
+    return err == ERR_JOB_OVER || err == ERR_JOB_FINISHED ? ERR_NONE : err;
 }
 
-static enum err (*const takers[TOPIC_COUNT])(struct link *, const char *, struct bytes, time_ms, struct why *) = {
+static enum err (*const takers[TOPIC_COUNT])(struct fleet *, struct link *, const char *, struct bytes, time_ms,
+                                             struct why *) = {
     [TOPIC_CONFIG] = take_config,
     [TOPIC_OTAFETCH] = take_fetch,
     [TOPIC_OTASTATUS] = take_report,
 };
 
-static enum err take_notice(struct link *l, const char *rest, time_ms now, struct why *why)
+static enum err take_notice(struct fleet *f, const char *rest, struct bytes payload, time_ms now, struct why *why)
 {
-    char node_id[NODE_ID_SIZE];
+    char node_id[NODE_ID_SIZE], address[ADDRESS_SIZE];
     const char *slash = strchr(rest, '/');
     if (slash == NULL || (size_t)(slash - rest) >= sizeof node_id)
         return why_set(why, ERR_FORMAT, "notice %.100s is malformed", rest);
     memcpy(node_id, rest, (size_t)(slash - rest));
     node_id[slash - rest] = '\0';
+    text_copy_field(address, sizeof address, payload.at, payload.len < sizeof address ? payload.len : 0);
     if (strcmp(slash + 1, TOPIC_NOTICE_SUBSCRIBED) == 0)
-        return fleet_on_subscribed(l->fleet, node_id, now, why);
+        return fleet_on_subscribed(f, node_id, address, now, why);
     if (strcmp(slash + 1, TOPIC_NOTICE_GONE) == 0)
-        return fleet_on_presence(l->fleet, node_id, false, now, why);
+        return fleet_on_presence(f, node_id, false, now, why);
     return why_set(why, ERR_FORMAT, "notice %.100s is not known", rest);
 }
 
-static enum err take(struct link *l, const char *text, struct bytes payload, time_ms now, struct why *why)
+static enum err take(struct fleet *f, struct link *l, const struct link_message *m, struct why *why)
 {
     struct topic topic;
-    if (strncmp(text, TOPIC_NOTICE_PREFIX, strlen(TOPIC_NOTICE_PREFIX)) == 0)
-        return take_notice(l, text + strlen(TOPIC_NOTICE_PREFIX), now, why);
-    if (!topic_parse(&topic, text) || takers[topic.kind] == NULL)
+    if (strncmp(m->topic, TOPIC_NOTICE_PREFIX, strlen(TOPIC_NOTICE_PREFIX)) == 0)
+        return take_notice(f, m->topic + strlen(TOPIC_NOTICE_PREFIX), m->payload, m->at, why);
+    if (!topic_parse(&topic, m->topic) || takers[topic.kind] == NULL)
         return why_set(why, ERR_FORMAT, "no one listens to this topic");
-    if (payload.len > MESSAGE_MAX)
-        return why_set(why, ERR_TOO_BIG, "%zu bytes, at most %d are read", payload.len, MESSAGE_MAX);
-    return takers[topic.kind](l, topic.node_id, payload, now, why);
+    return takers[topic.kind](f, l, topic.node_id, m->payload, m->at, why);
+}
+
+static void take_each(struct fleet *f, struct link *l)
+{
+    for (unsigned i = 0; i < l->waiting_count; i++) {
+        struct why why = {{0}};
+        enum err err = take(f, l, &l->waiting[i], &why);
+        if (err != ERR_NONE && err != ERR_BUSY)
+            log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %s", l->waiting[i].topic,
+                     why_text(&why, err));
+    }
+    for (unsigned i = 0; i < l->done_count; i++) {
+        struct why why = {{0}};
+        enum err err = fleet_outbox_done(f, l->done[i], &why);
+        if (err != ERR_NONE && err != ERR_BUSY)
+            log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
+    }
+}
+
+void link_flush(struct link *l)
+{
+    struct fleet_batch batch;
+    struct why why = {{0}};
+    if (l->waiting_count == 0 && l->done_count == 0)
+        return;
+    enum err err = fleet_batch_begin(&batch, l->fleet, &why);
+    if (err == ERR_NONE) {
+        take_each(&batch.fleet, l);
+        err = fleet_batch_end(&batch, &why);
+    }
+    if (err != ERR_NONE)
+        take_each(l->fleet, l);
+    forget_waiting(l);
+    l->done_count = 0;
 }
 
 void link_receive(struct link *l, const char *topic, struct bytes payload, time_ms now)
 {
-    struct why why = {{0}};
-    enum err err = take(l, topic, payload, now, &why);
-    if (err != ERR_NONE)
-        log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %s", topic, why_text(&why, err));
+    size_t len = strlen(topic) + 1;
+    char *copy = payload.len <= MESSAGE_MAX ? malloc(len + payload.len) : NULL;
+    if (copy == NULL) {
+        log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %zu bytes, at most %d are read", topic,
+                 payload.len, MESSAGE_MAX);
+        return;
+    }
+    memcpy(copy, topic, len);
+    if (payload.len > 0)
+        memcpy(copy + len, payload.at, payload.len);
+    l->waiting[l->waiting_count++] = (struct link_message){copy, bytes_of(copy + len, payload.len), now};
+    if (l->waiting_count == LINK_BATCH)
+        link_flush(l);
 }
 
 /* --- to nodes --------------------------------------------------------------------------------- */
@@ -99,12 +162,11 @@ static int free_place(const struct link *l)
     return -1;
 }
 
-static bool is_in_flight(const struct link *l, int64_t row)
+static void is_done(struct link *l, int64_t row)
 {
-    for (int i = 0; i < LINK_IN_FLIGHT; i++)
-        if (l->in_flight[i].is_used && l->in_flight[i].row == row)
-            return true;
-    return false;
+    if (l->done_count == LINK_BATCH)
+        link_flush(l);
+    l->done[l->done_count++] = row;
 }
 
 static enum err spell(struct link *l, const struct outgoing *o, time_ms now, struct buf *to, struct why *why)
@@ -134,7 +196,7 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
     if (err != ERR_NONE) {
         log_line(l->log, LOG_ERROR, "link", "node=%s job=%s cannot be sent: %s", o->row.node_id, o->row.job_id,
                  why_text(&why, err));
-        fleet_outbox_done(l->fleet, o->row.id, &why);
+        is_done(l, o->row.id);
         buf_deinit(&payload);
         return true;
     }
@@ -148,46 +210,48 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
     return is_sent;
 }
 
-#define DRAIN_BATCH 8
+#define DRAIN_BATCH 16
 
-void link_drain(struct link *l, time_ms now)
+bool link_drain(struct link *l, time_ms now)
 {
-    struct outgoing batch[DRAIN_BATCH];
+    static const unsigned most = DRAIN_BATCH;
     struct why why = {{0}};
-    unsigned count = DRAIN_BATCH;
-    for (int64_t after = 0; count == DRAIN_BATCH;) {
-        enum err err = fleet_outbox_list(l->fleet, after, batch, DRAIN_BATCH, &count, &why);
+    unsigned count = most;
+    struct outgoing *batch = calloc(DRAIN_BATCH, sizeof *batch);
+    bool is_more = batch == NULL;
+    while (!is_more && count == most) {
+        enum err err = fleet_outbox_list(l->fleet, l->drained, batch, most, &count, &why);
         if (err != ERR_NONE) {
             log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
-            return;
+            break;
         }
-        for (unsigned i = 0; i < count; i++) {
+        for (unsigned i = 0; i < count && !is_more; i++) {
             int place = free_place(l);
-            after = batch[i].row.id;
-            if (is_in_flight(l, after))
-                continue;
             if (batch[i].is_stale)
-                fleet_outbox_done(l->fleet, after, &why);
-            else if (place < 0 || !send(l, &batch[i], place, now))
-                return;
+                is_done(l, batch[i].row.id);
+            else
+                is_more = place < 0 || !send(l, &batch[i], place, now);
+            if (!is_more)
+                l->drained = batch[i].row.id;
         }
     }
+    free(batch);
+    return is_more;
 }
 
 void link_acknowledged(struct link *l, int message_id)
 {
-    struct why why = {{0}};
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
         if (l->in_flight[i].is_used && l->in_flight[i].message_id == message_id) {
-            enum err err = fleet_outbox_done(l->fleet, l->in_flight[i].row, &why);
-            if (err != ERR_NONE)
-                log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
+            is_done(l, l->in_flight[i].row);
             l->in_flight[i].is_used = false;
         }
 }
 
 void link_disconnected(struct link *l)
 {
+    link_flush(l); /* what the broker has must not be sent again */
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
         l->in_flight[i].is_used = false;
+    l->drained = 0;
 }

@@ -12,7 +12,8 @@
 #include "base/log.h"
 #include "fleet/fleet.h"
 
-#define LINK_IN_FLIGHT 64 /* messages sent and not acknowledged; more wait in the outbox */
+#define LINK_IN_FLIGHT 200 /* messages sent and not acknowledged; more wait in the outbox */
+#define LINK_BATCH     256 /* messages, and acknowledgements, that are written in one transaction */
 
 struct bus {
     /* Publishes with QoS 1, not retained.  `*message_id` comes back in link_acknowledged.  False when it was not taken.
@@ -25,6 +26,13 @@ struct link_urls {
     void (*image_url)(struct link_urls *urls, const struct image *image, time_ms now, char *to, size_t size);
 };
 
+/* A message from the broker that waits for its transaction. */
+struct link_message {
+    char *topic; /* on the heap, with the payload behind it */
+    struct bytes payload;
+    time_ms at;
+};
+
 struct link {
     struct fleet *fleet;
     struct bus *bus;
@@ -35,6 +43,11 @@ struct link {
         int message_id;
         bool is_used;
     } in_flight[LINK_IN_FLIGHT];
+    struct link_message waiting[LINK_BATCH];
+    unsigned waiting_count;
+    int64_t done[LINK_BATCH]; /* outbox rows that the broker has */
+    unsigned done_count;
+    int64_t drained; /* rows up to this one were sent or are in flight */
 };
 
 void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link_urls *urls, struct log *log);
@@ -42,11 +55,17 @@ void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link
 /* The topics a server subscribes to, NULL at the end. */
 extern const char *const link_subscriptions[];
 
-/* A message from the broker. */
+/* Forgets what waits. */
+void link_deinit(struct link *l);
+
+/* A message from the broker.  It is copied and waits for link_flush. */
 void link_receive(struct link *l, const char *topic, struct bytes payload, time_ms now);
 
-/* Sends what waits in the outbox, as far as room is in flight. */
-void link_drain(struct link *l, time_ms now);
+/* Hands what was received to the fleet mind, in one transaction; one by one when one of the messages breaks it. */
+void link_flush(struct link *l);
+
+/* Sends what waits in the outbox, as far as room is in flight.  True when more waits. */
+bool link_drain(struct link *l, time_ms now);
 
 void link_acknowledged(struct link *l, int message_id);
 

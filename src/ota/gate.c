@@ -1,6 +1,8 @@
 /* Questions about time and header: may this image be downloaded now, may it be installed at all. */
 #include "ota/ota.h"
 
+#include "base/text.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,30 +91,6 @@ enum ota_event_kind ota_check_terms(const struct ota_terms *t, const struct zone
 
 /* --- header ----------------------------------------------------------------------------------- */
 
-/* Numbers by value (leading zeros aside, so of any length), everything else letter by letter. */
-int ota_compare_versions(const char *a, const char *b)
-{
-    while (*a && *b) {
-        if (!isdigit((unsigned char)*a) || !isdigit((unsigned char)*b)) {
-            if (*a != *b)
-                return (unsigned char)*a - (unsigned char)*b;
-            a++, b++;
-            continue;
-        }
-        a += strspn(a, "0");
-        b += strspn(b, "0");
-        size_t of_a = strspn(a, "0123456789"), of_b = strspn(b, "0123456789");
-        int order = of_a != of_b ? (of_a < of_b ? -1 : 1) : memcmp(a, b, of_a);
-        if (order != 0)
-            return order;
-        a += of_a, b += of_b;
-    }
-    /* "1.2-rc1" comes before "1.2", "1.2.1" after it. */
-    if (*a == '-' || *b == '-')
-        return *a == '-' ? -1 : 1;
-    return (unsigned char)*a - (unsigned char)*b;
-}
-
 const char *ota_check_header(const struct app_desc *running, const struct app_desc *offered,
                              const struct ota_options *options)
 {
@@ -122,7 +100,7 @@ const char *ota_check_header(const struct app_desc *running, const struct app_de
         return "Same version received";
     if (!options->skips_secure_version && offered->secure_version < options->secure_version)
         return "Lower secure version received";
-    if (options->refuses_downgrade && ota_compare_versions(offered->version, running->version) < 0)
+    if (options->refuses_downgrade && text_compare_versions(offered->version, running->version) < 0)
         return "Lower version received";
     return NULL;
 }

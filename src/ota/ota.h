@@ -292,7 +292,4 @@ enum ota_event_kind ota_check_terms(const struct ota_terms *terms, const struct 
 const char *ota_check_header(const struct app_desc *running, const struct app_desc *offered,
                              const struct ota_options *options);
 
-/* Below 0, 0, above 0: as versions go, number by number; texts between numbers as texts. */
-int ota_compare_versions(const char *a, const char *b);
-
 #endif

@@ -88,7 +88,6 @@ static void on_publish(struct mosquitto *client, void *user, int message_id)
     struct bus_thread *b = user;
     (void)client;
     link_acknowledged(&b->link, message_id);
-    bus_ring(b); /* there is room in flight again */
 }
 
 static void try_connect(struct bus_thread *b)
@@ -111,6 +110,15 @@ static void do_due(struct bus_thread *b)
     }
     if (b->is_connected)
         link_drain(&b->link, now);
+}
+
+/* What came in one turn is one transaction; what that leaves to send goes out at once. */
+static void flush(struct bus_thread *b)
+{
+    link_flush(&b->link);
+    if (b->is_connected)
+        link_drain(&b->link, system_now());
+    link_flush(&b->link);
 }
 
 /* One turn: sleeps until the broker, a ring, or the next due time. */
@@ -136,10 +144,13 @@ static void turn(struct bus_thread *b)
             mosquitto_loop_write(b->client, 1);
         mosquitto_loop_misc(b->client);
     }
+    flush(b);
     if (is_rung)
         b->tick_at = 0; /* a new job may push */
-    if (b->tick_at <= system_now())
+    if (b->tick_at <= system_now()) {
         do_due(b);
+        flush(b);
+    }
 }
 
 static void *run(void *arg)
@@ -189,6 +200,7 @@ void bus_stop(struct bus_thread *b)
     mosquitto_disconnect(b->client);
     mosquitto_destroy(b->client);
     mosquitto_lib_cleanup();
+    link_deinit(&b->link);
     close(b->wake);
     free(b);
 }

@@ -183,6 +183,11 @@ static enum err fleet_up(struct server *s, struct why *why)
     return fleet_start(&s->fleet, system_now(), why);
 }
 
+static void fleet_down(struct server *s)
+{
+    fleet_deinit(&s->fleet);
+}
+
 static enum err rest_up(struct server *s, struct why *why)
 {
     s->urls.image_url = image_url;
@@ -312,7 +317,7 @@ static const struct part {
     void (*down)(struct server *s);
 } parts[] = {
     {"data folder", data_up, data_down}, {"names", names_up, names_down}, {"keys", keys_up, keys_down},
-    {"store", store_up, store_down},     {"fleet", fleet_up, NULL},       {"rest", rest_up, NULL},
+    {"store", store_up, store_down},     {"fleet", fleet_up, fleet_down}, {"rest", rest_up, NULL},
     {"admin", admin_up, NULL},           {"http", http_up, http_down},    {"broker", broker_up, broker_down},
     {"bus", bus_up, bus_down},
 };

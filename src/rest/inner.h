@@ -28,7 +28,19 @@ HANDLER(post_job_retrigger);
 HANDLER(get_job_status);
 HANDLER(get_job_summary);
 HANDLER(get_timeline);
+HANDLER(post_job_audience);
+HANDLER(post_job_verb);
+HANDLER(get_job_why);
+HANDLER(get_job_clusters);
+HANDLER(get_groups);
+HANDLER(post_group);
+HANDLER(put_group);
+HANDLER(delete_group);
+HANDLER(get_approval);
+HANDLER(post_approval);
+HANDLER(get_user_status);
 HANDLER(get_nodes);
+HANDLER(put_node);
 HANDLER(post_node);
 HANDLER(get_events);
 HANDLER(get_node_fetch);
@@ -43,6 +55,9 @@ enum err query_int(const struct rest_request *q, const char *name, int64_t least
 
 /* The body as a JSON object: ERR_BODY. */
 enum err body_object(const struct rest_request *q, struct json **doc, struct why *why);
+
+/* One node, as lists of nodes have it. */
+void write_node(struct json_out *out, const char *key, const struct node *n);
 
 /* A string member or NULL; with RainMaker's "" meaning absent. */
 const char *member_text(const struct json *doc, const char *key);

@@ -46,10 +46,49 @@ static void write_counts(struct json_out *out, const struct job_summary *s)
     json_out_int(out, "rejected_count", sum_of(s, "rejected"));
     json_out_int(out, "delayed_count", sum_of(s, "delayed"));
     json_out_int(out, "failed_count", sum_of(s, "failed"));
-    json_out_int(out, "other_count", 0);
+    json_out_int(out, "other_count", sum_of(s, "unknown"));
     json_out_object(out, "states"); /* our own, finer words */
     for (int i = 0; i < EX_STATES; i++)
         json_out_int(out, execution_state_text((enum execution_state)i), s->counts[i]);
+    json_out_end_object(out);
+}
+
+static void write_serial(struct json_out *out, const struct job *j)
+{
+    json_out_bool(out, "network_serialised", j->is_serial);
+    if (!j->is_serial)
+        return;
+    json_out_object(out, "network_serialisation");
+    json_out_int(out, "ota_task_duration", j->serial_task_ms / 1000);
+    if (j->serial_max_wait_ms > 0) {
+        json_out_int(out, "min_wait", j->serial_min_wait_ms / 1000);
+        json_out_int(out, "max_wait", j->serial_max_wait_ms / 1000);
+    }
+    json_out_int(out, "max_nodes", j->serial_max);
+    json_out_end_object(out);
+}
+
+/* What RainMaker does not have. */
+static void write_rollout(struct json_out *out, const struct job_summary *s)
+{
+    struct rollout plan;
+    json_out_bool(out, "paused", s->job.is_paused);
+    json_out_text(out, "stop_reason", s->job.stop_reason);
+    json_out_text(out, "rollout", s->job.plan);
+    json_out_text(out, "exclude", s->job.exclude);
+    if (rollout_read(&plan, s->job.plan, NULL) == ERR_NONE && plan.phase_count > 0) {
+        json_out_object(out, "phase");
+        json_out_int(out, "number", s->state.phase < plan.phase_count ? s->state.phase + 1 : plan.phase_count);
+        json_out_int(out, "of", plan.phase_count);
+        json_out_int(out, "nodes", rollout_limit(&plan, s->state.phase, s->state.audience));
+        json_out_int(out, "started", s->state.started);
+        json_out_int(out, "since_ms", s->state.phase_at);
+        json_out_end_object(out);
+    }
+    json_out_object(out, "failures");
+    for (int k = FAILURE_NONE + 1; k < FAILURE_KINDS; k++)
+        if (s->state.failures[k] > 0)
+            json_out_int(out, failure_kind_text((enum failure_kind)k), s->state.failures[k]);
     json_out_end_object(out);
 }
 
@@ -72,15 +111,25 @@ static void write_job(struct json_out *out, const char *key, const struct job_su
     json_out_array(out, "groups");
     if (j->is_for_everyone)
         json_out_text(out, NULL, GROUP_EVERYONE);
+    for (unsigned i = 0; i < j->group_count; i++)
+        json_out_text(out, NULL, j->groups[i]);
     json_out_end_array(out);
+    if (j->query[0])
+        json_out_text(out, "group_query", j->query);
     json_out_bool(out, "archived", j->is_archived);
     json_out_bool(out, "force_push", j->is_force_push);
-    json_out_bool(out, "user_approval", false);
+    json_out_bool(out, "user_approval", j->needs_approval);
     json_out_bool(out, "continuous", j->is_continuous);
-    json_out_bool(out, "notify_flag", false);
+    json_out_bool(out, "notify_flag", j->notifies);
     json_out_int(out, "priority", j->priority);
+    if (j->expires_at > 0)
+        json_out_int(out, "expiry_timestamp_num", j->expires_at / 1000);
+    write_serial(out, j);
+    if (j->gives_image)
+        json_out_bool(out, "user_ota_image_acccess", true); /* three c: RainMaker's spelling */
     if (j->metadata[0])
         json_out_raw(out, "metadata", j->metadata);
+    write_rollout(out, s);
     json_out_end_object(out);
 }
 
@@ -101,81 +150,216 @@ static enum err take_nodes(const struct json *list, struct job_order *o, struct 
 
 static enum err take_groups(const struct json *list, struct job_order *o, struct why *why)
 {
-    unsigned count = 0;
     JSON_EACH (group, list) {
         const char *id = json_text(group);
-        if (++count > JOB_GROUPS_MAX)
+        if (id == NULL || *id == '\0')
+            return why_set(why, ERR_BODY, "groups must be strings");
+        if (strcmp(id, GROUP_EVERYONE) == 0) {
+            o->is_for_everyone = true;
+            continue;
+        }
+        if (o->group_count == JOB_GROUPS_MAX)
             return why_set(why, ERR_JOB_GROUPS, "more than %d groups", JOB_GROUPS_MAX);
-        if (id == NULL || strcmp(id, GROUP_EVERYONE) != 0)
-            return why_set(why, ERR_JOB_NO_NODES, "there is no group %.64s; the group of every node is " GROUP_EVERYONE,
-                           id ? id : "");
-        o->is_for_everyone = true;
+        o->groups[o->group_count++] = id;
     }
     return ERR_NONE;
 }
 
-/* Options that this server does not carry out are refused: a job that silently ignores one is worse than none. */
-static enum err refuse_unknown(const struct rest_request *q, const struct json *doc, struct why *why)
+/* Whole numbers of an object, 0 when absent. */
+static enum err take_number(const struct json *object, const char *key, int64_t *to, struct why *why)
 {
-    static const char *const flags[] = {"user_approval", "notify", "network_serialised"};
-    static const char *const keys[] = {
-        "node_type",   "node_model",   "node_fw_version", "timeout", "network_serialisation",
-        "secure_boot", "ota_image_url"};
-    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
-        if (query_is_true(q, flags[i]))
-            return why_set(why, ERR_BODY, "%s=true is not supported yet", flags[i]);
+    const struct json *value = json_get(object, key);
+    *to = 0;
+    if (value != NULL && !json_int(value, to))
+        return why_set(why, ERR_BODY, "%s must be a whole number", key);
+    return ERR_NONE;
+}
+
+static enum err take_serial(const struct rest_request *q, const struct json *doc, struct job_order *o, struct why *why)
+{
+    const struct json *serial = json_get(doc, "network_serialisation");
+    int64_t max = 0;
+    enum err err;
+    o->is_serial = query_is_true(q, "network_serialised");
+    if (serial != NULL && !json_is_object(serial))
+        return why_set(why, ERR_BODY, "network_serialisation must be a JSON object");
+    /* One of RainMaker's schemas spells it nim_wait. */
+    const char *least = json_get(serial, "nim_wait") ? "nim_wait" : "min_wait";
+    if ((err = take_number(serial, "ota_task_duration", &o->serial_task_s, why)) != ERR_NONE ||
+        (err = take_number(serial, least, &o->serial_min_wait_s, why)) != ERR_NONE ||
+        (err = take_number(serial, "max_wait", &o->serial_max_wait_s, why)) != ERR_NONE ||
+        (err = take_number(serial, "max_nodes", &max, why)) != ERR_NONE)
+        return err;
+    if (max < 0 || max > 1000000)
+        return why_set(why, ERR_BODY, "max_nodes must be 1 to 1000000");
+    o->serial_max = (unsigned)max;
+    return ERR_NONE;
+}
+
+/* What of the metadata means something to the server too; the node is the judge of it (spec: "the node enforces"). */
+static enum err take_metadata(const struct json *meta, struct job_order *o, struct why *why)
+{
+    const struct json *validity = json_get(meta, "validity");
+    const char *target = json_text(json_get(meta, "esp.ota.target"));
+    int64_t start = 0, end = 0;
+    enum err err;
+    if (meta != NULL && !json_is_object(meta))
+        return why_set(why, ERR_BODY, "metadata must be a JSON object");
+    if ((err = take_number(validity, "start", &start, why)) != ERR_NONE ||
+        (err = take_number(validity, "end", &end, why)) != ERR_NONE)
+        return err;
+    static const int64_t latest = 253402300799; /* the year 9999 */
+    o->valid_from = start > 0 && start <= latest ? start * 1000 : 0;
+    o->valid_until = end > 0 && end <= latest ? end * 1000 : 0;
+    o->is_host_mcu = target != NULL && strcmp(target, "host_mcu") == 0;
+    return ERR_NONE;
+}
+
+/* RainMaker's rule of a dynamic job in the words of the query language. */
+static enum err take_rule(const struct json *doc, char *rule, size_t size, struct job_order *o, struct why *why)
+{
+    static const char *const keys[] = {"node_type", "node_model", "node_fw_version"};
+    struct text t;
+    text_init(&t, rule, size);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const char *value = member_text(doc, keys[i]);
+        if (value != NULL && strpbrk(value, "\"\\") != NULL)
+            return why_set(why, ERR_BODY, "%s must not hold quotes or backslashes", keys[i]);
+        if (value != NULL)
+            text_add(&t, "%s%s: \"%s\"", t.len > 0 ? " && " : "", keys[i], value);
+    }
+    const char *query = member_text(doc, "query");
+    if (query != NULL && t.len > 0)
+        return why_set(why, ERR_JOB_RULE, "give either query, or node_type, node_model and node_fw_version");
+    if (query != NULL && !text_copy(rule, size, query))
+        return why_set(why, ERR_QUERY, "query has more than %zu characters", size - 1);
+    o->query = *rule ? rule : NULL;
+    return t.is_cut ? why_set(why, ERR_BODY, "the rule is too long") : ERR_NONE;
+}
+
+/* Options that this server does not carry out are refused: a job that silently ignores one is worse than none. */
+static enum err refuse_unknown(const struct json *doc, struct why *why)
+{
+    static const char *const keys[] = {"secure_boot", "ota_image_url"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (json_get(doc, keys[i]) != NULL && member_text(doc, keys[i]) != NULL)
+        if (json_get(doc, keys[i]) != NULL)
             return why_set(why, ERR_BODY, "%s is not supported yet", keys[i]);
     return ERR_NONE;
 }
 
-static enum err read_order(const struct rest_request *q, const struct json *doc, struct job_order *o, char **metadata,
-                           struct why *why)
+/* An order as it is read: it points into the document and in here. */
+struct reading {
+    struct job_order order;
+    char rule[QUERY_SIZE];
+    char *metadata;
+};
+
+static bool is_flag(const struct json *doc, const char *key)
+{
+    bool value = false;
+    return json_bool(json_get(doc, key), &value) && value;
+}
+
+static enum err read_order(const struct rest_request *q, const struct json *doc, struct reading *r, struct why *why)
 {
     int64_t priority = 0;
-    const struct json *given = json_get(doc, "priority");
-    *o = (struct job_order){
-        .name = member_text(doc, "ota_job_name"),
-        .image_id = member_text(doc, "ota_image_id"),
-        .description = member_text(doc, "description"),
-        .owner = q->user.name,
-        .is_force_push = query_is_true(q, "force_push"),
-        .is_continuous = query_is_true(q, "continuous"),
-    };
+    struct job_order *o = &r->order;
+    const struct json *given = json_get(doc, "priority"), *meta = json_get(doc, "metadata");
+    *r = (struct reading){
+        .order = {
+            .name = member_text(doc, "ota_job_name"),
+            .image_id = member_text(doc, "ota_image_id"),
+            .description = member_text(doc, "description"),
+            .owner = q->user.name,
+            .plan = member_text(doc, "rollout"),
+            .exclude = member_text(doc, "exclude"),
+            .is_force_push = query_is_true(q, "force_push"),
+            .is_continuous = query_is_true(q, "continuous"),
+            .needs_approval = query_is_true(q, "user_approval"),
+            .notifies = query_is_true(q, "notify"),
+            .skips_project = is_flag(doc, "skip_project_check"),
+            .gives_image = is_flag(doc, "user_ota_image_acccess") || is_flag(doc, "user_ota_image_access"),
+        }};
     if (given != NULL && (!json_int(given, &priority) || priority < 1 || priority > 10))
         return why_set(why, ERR_JOB_PRIORITY, "priority must be a number from 1 to 10");
     o->priority = (int)priority;
-    const struct json *meta = json_get(doc, "metadata");
-    if (meta != NULL && !json_is_object(meta))
-        return why_set(why, ERR_BODY, "metadata must be a JSON object");
-    if (meta != NULL && (*metadata = json_dup_text(meta)) == NULL)
+    enum err err;
+    if ((err = refuse_unknown(doc, why)) != ERR_NONE || (err = take_metadata(meta, o, why)) != ERR_NONE ||
+        (err = take_number(doc, "timeout", &o->timeout_s, why)) != ERR_NONE ||
+        (err = take_serial(q, doc, o, why)) != ERR_NONE ||
+        (err = take_rule(doc, r->rule, sizeof r->rule, o, why)) != ERR_NONE ||
+        (err = take_nodes(json_get(doc, "nodes"), o, why)) != ERR_NONE ||
+        (err = take_groups(json_get(doc, "groups"), o, why)) != ERR_NONE)
+        return err;
+    /* A timeout pushes by default (C.2). */
+    if (o->timeout_s > 0 && query(q, "force_push") == NULL && !o->needs_approval)
+        o->is_force_push = true;
+    if (meta != NULL && (r->metadata = json_dup_text(meta)) == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
-    o->metadata = *metadata;
-    enum err err = refuse_unknown(q, doc, why);
-    if (err == ERR_NONE)
-        err = take_nodes(json_get(doc, "nodes"), o, why);
-    return err ? err : take_groups(json_get(doc, "groups"), o, why);
+    o->metadata = r->metadata;
+    return ERR_NONE;
 }
 
 HANDLER(post_job)
 {
     struct json *doc;
-    struct job_order order;
+    struct reading r;
     struct job job;
-    char *metadata = NULL;
     enum err err = body_object(q, &doc, why);
     if (err != ERR_NONE)
         return err;
-    err = read_order(q, doc, &order, &metadata, why);
+    err = read_order(q, doc, &r, why);
     if (err == ERR_NONE)
-        err = fleet_job_start(rest->fleet, &order, q->now, &job, why);
+        err = fleet_job_start(rest->fleet, &r.order, q->now, &job, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         json_out_text(&out, "ota_job_id", job.id);
         json_out_end_object(&out);
     }
-    free(metadata);
+    free(r.metadata);
+    json_free(doc);
+    return err;
+}
+
+static void write_audience(struct json_out *out, const struct audience *a)
+{
+    json_out_int(out, "total", a->total);
+    json_out_int(out, "online", a->online);
+    json_out_int(out, "on_version", a->on_version);
+    json_out_int(out, "other_chip", a->other_chip);
+    json_out_int(out, "other_project", a->other_project);
+    json_out_int(out, "never_seen", a->never_seen);
+    json_out_int(out, "excluded", a->excluded);
+    json_out_array(out, "kinds");
+    for (unsigned i = 0; i < a->part_count; i++) {
+        json_out_object(out, NULL);
+        json_out_text(out, "platform", a->parts[i].platform);
+        json_out_text(out, "model", a->parts[i].model);
+        json_out_text(out, "fw_version", a->parts[i].fw_version);
+        json_out_int(out, "nodes", a->parts[i].count);
+        json_out_end_object(out);
+    }
+    json_out_end_array(out);
+}
+
+/* Takes the body of post_job, counts, starts nothing. */
+HANDLER(post_job_audience)
+{
+    struct json *doc;
+    struct reading r;
+    struct audience audience;
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    err = read_order(q, doc, &r, why);
+    if (err == ERR_NONE)
+        err = fleet_job_audience(rest->fleet, &r.order, q->now, &audience, why);
+    if (err == ERR_NONE) {
+        struct json_out out = answer_success(p);
+        write_audience(&out, &audience);
+        json_out_end_object(&out);
+    }
+    free(r.metadata);
     json_free(doc);
     return err;
 }
@@ -281,6 +465,154 @@ HANDLER(post_job_retrigger)
     return err;
 }
 
+/* --- what RainMaker does not have: pause, resume, edit, exclude, retry -------------------------- */
+
+static enum err do_pause(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
+                         struct why *why)
+{
+    return fleet_job_pause(rest->fleet, id, member_text(doc, "reason"), now, to, why);
+}
+
+static enum err do_resume(struct rest *rest, const struct json *doc, const char *id, time_ms now,
+                          struct job_summary *to, struct why *why)
+{
+    (void)doc;
+    return fleet_job_resume(rest->fleet, id, now, to, why);
+}
+
+static enum err do_edit(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
+                        struct why *why)
+{
+    struct job_edit change = {.description = json_text(json_get(doc, "description")),
+                              .plan = json_text(json_get(doc, "rollout")),
+                              .exclude = json_text(json_get(doc, "exclude"))};
+    const struct json *meta = json_get(doc, "metadata");
+    int64_t priority = 0;
+    enum err err = take_number(doc, "priority", &priority, why);
+    if (err == ERR_NONE && (priority < 0 || priority > 10))
+        err = why_set(why, ERR_JOB_PRIORITY, "priority must be 1 (first) to 10 (last)");
+    if (err == ERR_NONE && meta != NULL && !json_is_object(meta))
+        err = why_set(why, ERR_BODY, "metadata must be a JSON object");
+    if (err != ERR_NONE)
+        return err;
+    char *metadata = meta ? json_dup_text(meta) : NULL;
+    change.metadata = metadata;
+    change.priority = (int)priority;
+    err = fleet_job_edit(rest->fleet, id, &change, now, to, why);
+    free(metadata);
+    return err;
+}
+
+static enum err do_exclude(struct rest *rest, const struct json *doc, const char *id, time_ms now,
+                           struct job_summary *to, struct why *why)
+{
+    const char *query = member_text(doc, "query");
+    return query ? fleet_job_exclude(rest->fleet, id, query, now, to, why)
+                 : why_set(why, ERR_BODY, "query is missing: which nodes the job shall leave out");
+}
+
+static enum err do_retry(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
+                         struct why *why)
+{
+    return fleet_job_retry(rest->fleet, id, is_flag(doc, "all"), now, to, why);
+}
+
+static const struct verb {
+    const char *name;
+    enum err (*act)(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
+                    struct why *why);
+} verbs[] = {
+    {"pause", do_pause}, {"resume", do_resume}, {"edit", do_edit}, {"exclude", do_exclude}, {"retry", do_retry},
+};
+
+HANDLER(post_job_verb)
+{
+    struct json *doc;
+    struct job_summary sum;
+    const char *name = strrchr(q->path, '/') + 1;
+    const struct verb *verb = verbs;
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    while (strcmp(verb->name, name) != 0)
+        verb++;
+    const char *id = member_text(doc, "ota_job_id");
+    err = id ? verb->act(rest, doc, id, q->now, &sum, why) : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
+    if (err == ERR_NONE) {
+        struct json_out out;
+        json_out_init(&out, &p->body);
+        write_job(&out, NULL, &sum);
+    }
+    json_free(doc);
+    return err;
+}
+
+static const char *wanted_job(const struct rest_request *q, struct why *why, enum err *err)
+{
+    const char *id = query(q, "ota_job_id");
+    *err = id ? ERR_NONE : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
+    return id;
+}
+
+/* --- why, and what fails ---------------------------------------------------------------------- */
+
+HANDLER(get_job_why)
+{
+    struct verdict v;
+    enum err err;
+    const char *job_id = wanted_job(q, why, &err), *node_id = query(q, "node_id");
+    if (err == ERR_NONE && node_id == NULL)
+        err = why_set(why, ERR_NODE_ID, "node_id is missing");
+    if (err != ERR_NONE || (err = fleet_why(rest->fleet, job_id, node_id, q->now, &v, why)) != ERR_NONE)
+        return err;
+    struct json_out out = answer_success(p);
+    json_out_text(&out, "node_id", node_id);
+    json_out_text(&out, "ota_job_id", job_id);
+    json_out_text(&out, "decision", decision_text(v.decision));
+    json_out_text(&out, "reason", v.text);
+    if (v.next_at > 0)
+        json_out_int(&out, "next_ms", v.next_at);
+    json_out_end_object(&out);
+    return ERR_NONE;
+}
+
+#define CLUSTERS_SHOWN 50
+
+HANDLER(get_job_clusters)
+{
+    enum err err;
+    unsigned count = 0;
+    const char *job_id = wanted_job(q, why, &err);
+    if (err != ERR_NONE)
+        return err;
+    struct cluster *all = calloc(CLUSTERS_SHOWN, sizeof *all);
+    if (all == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory");
+    err = fleet_job_clusters(rest->fleet, job_id, all, CLUSTERS_SHOWN, &count, why);
+    if (err == ERR_NONE) {
+        struct json_out out = answer_success(p);
+        json_out_array(&out, "clusters");
+        for (unsigned i = 0; i < count; i++) {
+            char rule[QUERY_SIZE];
+            cluster_query(&all[i], rule);
+            json_out_object(&out, NULL);
+            json_out_int(&out, "nodes", all[i].count);
+            json_out_text(&out, "state", execution_state_text(all[i].state));
+            json_out_text(&out, "kind", failure_kind_text(all[i].failure));
+            json_out_text(&out, "info", all[i].info);
+            json_out_text(&out, "platform", all[i].platform);
+            json_out_text(&out, "model", all[i].model);
+            json_out_text(&out, "from_version", all[i].from_version);
+            json_out_text(&out, "query", rule);
+            json_out_end_object(&out);
+        }
+        json_out_end_array(&out);
+        json_out_end_object(&out);
+    }
+    free(all);
+    return err;
+}
+
 /* --- progress --------------------------------------------------------------------------------- */
 
 static void write_execution(struct json_out *out, const struct execution *e)
@@ -299,13 +631,6 @@ static void write_execution(struct json_out *out, const struct execution *e)
     json_out_int(out, "failures", e->failures);
     json_out_int(out, "updated_ms", e->updated_at);
     json_out_end_object(out);
-}
-
-static const char *wanted_job(const struct rest_request *q, struct why *why, enum err *err)
-{
-    const char *id = query(q, "ota_job_id");
-    *err = id ? ERR_NONE : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
-    return id;
 }
 
 HANDLER(get_job_status)

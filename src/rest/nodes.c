@@ -13,7 +13,7 @@ static const char *node_status(const struct node *n)
     return n->activated_at == 0 ? "not_activated" : n->is_online ? "online" : "offline";
 }
 
-static void write_node(struct json_out *out, const char *key, const struct node *n)
+void write_node(struct json_out *out, const char *key, const struct node *n)
 {
     json_out_object(out, key);
     json_out_text(out, "node_id", n->id);
@@ -29,6 +29,19 @@ static void write_node(struct json_out *out, const char *key, const struct node 
     json_out_int(out, "activation_timestamp", n->activated_at / 1000);
     if (n->network_id[0])
         json_out_text(out, "network_id", n->network_id);
+    if (n->address[0])
+        json_out_text(out, "address", n->address);
+    json_out_array(out, "tags");
+    for (const char *at = n->tags; *at;) {
+        char tag[TAGS_SIZE];
+        size_t len = strcspn(at, "\n");
+        text_copy_field(tag, sizeof tag, at, len);
+        json_out_text(out, NULL, tag);
+        at += len + (at[len] == '\n');
+    }
+    json_out_end_array(out);
+    if (n->is_astray)
+        json_out_text(out, "expected_version", n->expected_version);
     json_out_object(out, "status");
     json_out_object(out, "connectivity");
     json_out_bool(out, "connected", n->is_online);
@@ -49,8 +62,15 @@ HANDLER(get_nodes)
         return err;
     if ((page = calloc(PAGE_MAX, sizeof *page)) == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
-    err = id ? fleet_node_get(rest->fleet, id, page, why)
-             : fleet_node_list(rest->fleet, after ? after : "", page, (unsigned)max, &count, why);
+    if (id != NULL)
+        err = fleet_node_get(rest->fleet, id, page, why);
+    else if (query(q, "query") != NULL)
+        err = fleet_node_find(rest->fleet, query(q, "query"), after ? after : "", q->now, page, (unsigned)max, &count,
+                              why);
+    else
+        err = fleet_node_list(rest->fleet, after ? after : "", page, (unsigned)max, &count, why);
+    if (err == ERR_FORMAT)
+        err = ERR_QUERY;
     struct json_out out;
     if (err == ERR_NONE && id != NULL) {
         json_out_init(&out, &p->body);
@@ -107,15 +127,67 @@ HANDLER(post_node)
     return err;
 }
 
+#define TAGS_MAX 50 /* tags in one request */
+
+/* Adds tags (PUT), or takes them away (DELETE), as RainMaker does. */
+HANDLER(put_node)
+{
+    struct json *doc;
+    struct node node;
+    const char *tags[TAGS_MAX], *id = query(q, "node_id");
+    unsigned count = 0;
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    JSON_EACH (tag, json_get(doc, "tags")) {
+        if (json_text(tag) == NULL || count == TAGS_MAX)
+            err = why_set(why, ERR_BODY, "tags must be at most %d strings", TAGS_MAX);
+        else
+            tags[count++] = json_text(tag);
+    }
+    if (err == ERR_NONE && id == NULL)
+        err = why_set(why, ERR_NODE_ID, "node_id is missing");
+    if (err == ERR_NONE && count == 0)
+        err = why_set(why, ERR_BODY, "tags are missing");
+    if (err == ERR_NONE)
+        err = fleet_node_tags(rest->fleet, id, tags, count, strcmp(q->method, "DELETE") != 0, &node, why);
+    if (err == ERR_NONE)
+        answer_done(p, "Tags changed");
+    json_free(doc);
+    return err;
+}
+
 /* --- nodes over HTTPS with their certificate -------------------------------------------------- */
+
+/* A node that has to wait is told for how long, in seconds (C.6). */
+static void write_wait(struct rest_response *p, const struct job *job, const struct verdict *v, time_ms now)
+{
+    int64_t least = v->next_at > now ? (v->next_at - now + 999) / 1000 : 60;
+    int64_t most = job->serial_max_wait_ms / 1000 > least ? job->serial_max_wait_ms / 1000 : least + 60;
+    struct json_out out;
+    json_out_init(&out, &p->body);
+    json_out_object(&out, NULL);
+    json_out_bool(&out, "ota_available", true);
+    json_out_text(&out, "action", "wait");
+    json_out_text(&out, "ota_task", job->id);
+    json_out_int(&out, "min_wait", least);
+    json_out_int(&out, "max_wait", most);
+    json_out_text(&out, "description", v->text);
+    json_out_end_object(&out);
+}
 
 HANDLER(get_node_fetch)
 {
     struct job job;
     struct image image;
-    enum err err = fleet_fetch_now(rest->fleet, q->node_id, q->now, &job, &image, why);
+    struct verdict verdict;
+    enum err err = fleet_fetch_now(rest->fleet, q->node_id, q->now, &job, &image, &verdict, why);
     if (err != ERR_NONE)
         return err;
+    if (verdict.decision != DECIDE_OFFER) {
+        write_wait(p, &job, &verdict, q->now);
+        return ERR_NONE;
+    }
     struct job_document doc = {.file_size = image.size_bytes, .metadata = job.metadata[0] ? job.metadata : NULL};
     text_copy(doc.job_id, sizeof doc.job_id, job.id);
     text_copy(doc.fw_version, sizeof doc.fw_version, image.fw_version);
@@ -127,11 +199,9 @@ HANDLER(get_node_fetch)
 HANDLER(post_node_status)
 {
     struct status_report report;
-    enum err err = status_report_read(&report, q->body, why);
+    enum err err = status_report_read(&report, q->body, why) == ERR_NONE ? ERR_NONE : ERR_BODY;
     if (err == ERR_NONE)
         err = fleet_on_report(rest->fleet, q->node_id, &report, q->now, why);
-    else
-        err = ERR_BODY;
     if (err == ERR_NONE)
         answer_done(p, "Status taken");
     return err;

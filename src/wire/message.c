@@ -4,6 +4,7 @@
 #include "codec/json.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Copies a string member; false when it is there but too long or no string. */
@@ -121,6 +122,32 @@ static void copy_member(const struct json *object, const char *key, char *to, si
     text_copy_field(to, size, text ? text : "", text ? strlen(text) : 0);
 }
 
+/* Attributes that tell what updates the node can take; their values are texts, as all attributes'. */
+static void take_attribute(struct node_description *d, const struct json *attribute)
+{
+    const char *name = json_text(json_get(attribute, "name")), *value = json_text(json_get(attribute, "value"));
+    if (name == NULL || value == NULL)
+        return;
+    if (strcmp(name, "network-id") == 0)
+        text_copy_field(d->network_id, sizeof d->network_id, value, strlen(value));
+    else if (strcmp(name, "secure-version") == 0)
+        d->secure_version = (uint32_t)strtoul(value, NULL, 0);
+    else if (strcmp(name, "ota-slot-size") == 0)
+        d->slot_bytes = (int64_t)strtoul(value, NULL, 0);
+}
+
+/* {"k0": "<hex>", "k1": null, ...} */
+static void take_digests(struct node_description *d, const struct json *digests)
+{
+    struct text all;
+    text_init(&all, d->key_digests, sizeof d->key_digests);
+    JSON_EACH (digest, digests) {
+        const char *hex = json_text(digest);
+        if (hex != NULL && strlen(hex) == 64 && strspn(hex, "0123456789abcdefABCDEF") == 64)
+            text_add(&all, "%s%s", all.len > 0 ? " " : "", hex);
+    }
+}
+
 enum err node_description_read(struct node_description *d, struct bytes payload, struct why *why)
 {
     struct json *json;
@@ -139,11 +166,9 @@ enum err node_description_read(struct node_description *d, struct bytes payload,
     copy_member(info, "model", d->model, sizeof d->model);
     copy_member(info, "project_name", d->project_name, sizeof d->project_name);
     copy_member(info, "platform", d->platform, sizeof d->platform);
-    JSON_EACH (attribute, json_get(json, "attributes")) {
-        const char *name = json_text(json_get(attribute, "name"));
-        if (name && strcmp(name, "network-id") == 0)
-            copy_member(attribute, "value", d->network_id, sizeof d->network_id);
-    }
+    JSON_EACH (attribute, json_get(json, "attributes"))
+        take_attribute(d, attribute);
+    take_digests(d, json_get(info, "secure_boot_digest"));
     json_free(json);
     return err;
 }

@@ -38,6 +38,9 @@ bool status_info_is_rollback(const char *info);
 struct node_description {
     char node_id[NODE_ID_SIZE], name[65], fw_version[FW_VERSION_SIZE], type[65], subtype[65], model[65],
         project_name[33], platform[33], network_id[17];
+    char key_digests[200];   /* of its eFuses, hex, a blank between them; "" when it tells none */
+    uint32_t secure_version; /* attribute "secure-version"; 0 when it tells none */
+    int64_t slot_bytes;      /* attribute "ota-slot-size": of the slot that takes updates; 0 when it tells none */
 };
 
 enum err node_description_read(struct node_description *d, struct bytes payload, struct why *why);

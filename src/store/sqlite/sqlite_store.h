@@ -1,8 +1,8 @@
 /*
  * sqlite_store.h - the fleet mind's rows in one SQLite file.
  *
- * WAL with full synchronisation: a commit survives a crash and a power cut.  One connection, taken by one thread at a
- * time between begin and commit.
+ * WAL with full synchronisation: a commit survives a crash and a power cut.  One connection writes and one reads, each
+ * taken by one thread at a time between begin and commit.
  */
 #ifndef PLUVIO_STORE_SQLITE_STORE_H
 #define PLUVIO_STORE_SQLITE_STORE_H

@@ -13,10 +13,10 @@ static void every_other_pair_changes_nothing(void **state)
             if (!is_legal)
                 assert_int_equal(e.state, in);
         }
-    assert_in_range(legal, 50, 100);
+    assert_in_range(legal, 120, 180);
 }
 
-/* An end is undone by nothing but a truer end: a rollback after a success, a success after giving up. */
+/* An end is undone by nothing but a truer end, by people, and by a node that is found on another version. */
 static void ends_stay(void **state)
 {
     (void)state;
@@ -25,8 +25,10 @@ static void ends_stay(void **state)
             struct execution e = {.state = (enum execution_state)in};
             if (!execution_is_over(e.state) || !execution_step(&e, (enum execution_event)on))
                 continue;
-            assert_true(execution_is_over(e.state));
-            assert_true(e.state == EX_ROLLED_BACK || e.state == EX_SUCCESS);
+            bool is_truer = e.state == EX_ROLLED_BACK || e.state == EX_SUCCESS;
+            bool is_asked = on == EX_RETRY || on == EX_EXCLUDE || on == EX_STRAYED;
+            assert_true(is_truer || is_asked);
+            assert_true(in != EX_SUCCESS || e.state == EX_ROLLED_BACK || on == EX_STRAYED);
         }
 }
 
@@ -47,11 +49,11 @@ static void success_needs_a_word_from_the_new_version(void **state)
 static void words_are_rainmakers(void **state)
 {
     static const char *const words[] = {"triggered", "started", "in-progress", "delayed",
-                                        "failed",    "success", "rejected"};
+                                        "failed",    "success", "rejected",    "unknown"};
     (void)state;
     for (int s = 0; s < EX_STATES; s++) {
         bool is_known = false;
-        for (int i = 0; i < 7; i++)
+        for (int i = 0; i < 8; i++)
             is_known |= strcmp(execution_state_word((enum execution_state)s), words[i]) == 0;
         assert_true(is_known);
     }

@@ -1,8 +1,9 @@
-/* rig.h - a fleet over a SQLite store in memory, with a counted clock and randomness. */
+/* rig.h - a fleet over a store in memory, with a counted clock and randomness. */
 #ifndef PLUVIO_TEST_FLEET_RIG_H
 #define PLUVIO_TEST_FLEET_RIG_H
 
 #include "fleet/inner.h"
+#include "store/memory/memory_store.h"
 #include "store/sqlite/sqlite_store.h"
 #include "test.h"
 
@@ -10,7 +11,8 @@
 
 struct rig {
     struct test_entropy entropy;
-    struct sqlite_store *store;
+    struct sqlite_store *sqlite;
+    struct memory_store *memory;
     struct fleet fleet;
     time_ms now;
     struct image image;
@@ -113,26 +115,44 @@ static inline struct job_summary rig_summary(struct rig *r, const char *job)
     return s;
 }
 
-static inline int rig_set_up(void **state)
+static inline int rig_set_up_with(void **state, bool is_sqlite)
 {
     struct rig *r = calloc(1, sizeof *r);
     test_entropy_init(&r->entropy);
-    if (sqlite_store_open(&r->store, ":memory:", NULL, NULL) != ERR_NONE)
+    enum err err =
+        is_sqlite ? sqlite_store_open(&r->sqlite, ":memory:", NULL, NULL) : memory_store_open(&r->memory, NULL);
+    if (err != ERR_NONE)
         return -1;
-    fleet_init(&r->fleet, sqlite_store_port(r->store), &r->entropy.entropy, NULL, NULL);
+    fleet_init(&r->fleet, is_sqlite ? sqlite_store_port(r->sqlite) : memory_store_port(r->memory), &r->entropy.entropy,
+               NULL, NULL);
     r->now = 1760000000000;
     *state = r;
     return 0;
 }
 
+static inline int rig_set_up(void **state)
+{
+    return rig_set_up_with(state, true);
+}
+
+static inline int rig_set_up_memory(void **state)
+{
+    return rig_set_up_with(state, false);
+}
+
 static inline int rig_tear_down(void **state)
 {
     struct rig *r = *state;
-    sqlite_store_close(r->store);
+    fleet_deinit(&r->fleet);
+    sqlite_store_close(r->sqlite);
+    memory_store_close(r->memory);
     free(r);
     return 0;
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
+/* Each story is told over both stores. */
+#define WITH_RIG(test)                                                                                                 \
+    cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down),                                                  \
+        cmocka_unit_test_setup_teardown(test, rig_set_up_memory, rig_tear_down)
 
 #endif

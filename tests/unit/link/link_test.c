@@ -36,6 +36,13 @@ static struct test_bus new_bus(void)
 static void receive(struct link *l, struct rig *r, const char *topic, const char *payload)
 {
     link_receive(l, topic, bytes_of_text(payload), r->now);
+    link_flush(l);
+}
+
+static void acknowledge(struct link *l, int message_id)
+{
+    link_acknowledged(l, message_id);
+    link_flush(l);
 }
 
 static void an_update_by_messages_alone(void **state)
@@ -56,7 +63,7 @@ static void an_update_by_messages_alone(void **state)
     assert_non_null(strstr(b.payload, "\"file_size\":1000"));
     link_drain(&l, r->now);
     assert_int_equal(b.taken, 1); /* it is in flight */
-    link_acknowledged(&l, 1);
+    acknowledge(&l, 1);
     assert_int_equal(rig_outbox(r), 0);
     snprintf(text, sizeof text,
              "{\"ota_job_id\":\"%s\",\"status\":\"success\",\"additional_info\":\"ok\",\"ts\":1760000000}", job.id);
@@ -80,9 +87,9 @@ static void what_was_not_acknowledged_goes_again(void **state)
     link_disconnected(&l);
     link_drain(&l, r->now);
     assert_int_equal(b.taken, 2);
-    link_acknowledged(&l, 1); /* of the lost connection: nobody waits for it */
+    acknowledge(&l, 1); /* of the lost connection: nobody waits for it */
     assert_int_equal(rig_outbox(r), 1);
-    link_acknowledged(&l, 2);
+    acknowledge(&l, 2);
     assert_int_equal(rig_outbox(r), 0);
 }
 
@@ -101,7 +108,7 @@ static void more_than_fits_in_flight_waits(void **state)
     link_drain(&l, r->now);
     assert_int_equal(b.taken, LINK_IN_FLIGHT);
     for (int i = 1; i <= LINK_IN_FLIGHT; i++)
-        link_acknowledged(&l, i);
+        acknowledge(&l, i);
     link_drain(&l, r->now);
     assert_int_equal(b.taken, LINK_IN_FLIGHT + 10);
 }
@@ -166,12 +173,38 @@ static void presence_follows_the_notices(void **state)
     assert_int_equal(n.subscribed_at, r->now);
 }
 
+/* What came together is one transaction, and one bad message among them costs nothing but itself. */
+static void a_batch_is_one_transaction(void **state)
+{
+    struct rig *r = *state;
+    struct test_bus b = new_bus();
+    struct link l;
+    struct node n;
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL);
+    rig_node(r, "n1", "1.0");
+    rig_node(r, "n2", "1.0");
+    static const char fetch[] = "{\"fw_version\":\"1.5\"}";
+    link_receive(&l, "node/n1/otafetch", bytes_of_text(fetch), r->now);
+    link_receive(&l, "node/stranger/otafetch", bytes_of_text(fetch), r->now);
+    link_receive(&l, "node/n2/otafetch", bytes_of_text("{"), r->now);
+    link_receive(&l, "node/n2/otafetch", bytes_of_text(fetch), r->now);
+    fleet_node_get(&r->fleet, "n1", &n, NULL);
+    assert_string_equal(n.fw_version, "1.0");
+    link_flush(&l);
+    fleet_node_get(&r->fleet, "n1", &n, NULL);
+    assert_string_equal(n.fw_version, "1.5");
+    fleet_node_get(&r->fleet, "n2", &n, NULL);
+    assert_string_equal(n.fw_version, "1.5");
+    link_receive(&l, "node/n1/otafetch", bytes_of_text(fetch), r->now);
+    link_deinit(&l); /* what waits is forgotten */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RIG(an_update_by_messages_alone),    WITH_RIG(what_was_not_acknowledged_goes_again),
         WITH_RIG(more_than_fits_in_flight_waits), WITH_RIG(malformed_messages_change_nothing),
-        WITH_RIG(presence_follows_the_notices),
+        WITH_RIG(presence_follows_the_notices),   WITH_RIG(a_batch_is_one_transaction),
     };
     return cmocka_run_group_tests_name("link", tests, NULL, NULL);
 }
