@@ -10,7 +10,7 @@
 
 const struct fleet_policy fleet_default_policy = {
     .retries = 2,
-    .trial_ms = 100 * 1000,
+    .trial_ms = 120 * 1000,
     .repeat_ms = 30 * 1000,
     .reboot_grace_ms = 60 * 1000,
     .silence_ms = HOUR_MS,

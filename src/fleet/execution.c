@@ -3,7 +3,7 @@
  *   OFFERED      the job document is on its way or was taken; the node has not spoken yet
  *   IN_PROGRESS  the node said it works on it
  *   REBOOTING    the node said that the image is in its other slot and that it reboots
- *   ON_TRIAL     the new version described itself; nobody confirmed it yet; deadline_at is set
+ *   ON_TRIAL     the new version described itself; nobody confirmed it yet; at deadline_at the node is asked
  *   PROVISIONAL  a node without rollback said success before its reboot
  *   DELAYED      the node will ask again
  *   FAILED       the node failed; it may be offered the job again
@@ -88,9 +88,8 @@ static const struct row {
     {OPEN & ~IN(EX_PROVISIONAL), EX_TARGET_SEEN, EX_ON_TRIAL},
     {IN(EX_REBOOTING) | IN(EX_ON_TRIAL) | IN(EX_PROVISIONAL), EX_OTHER_SEEN, EX_ROLLED_BACK},
     {IN(EX_SUCCESS), EX_STRAYED, EX_WAITING},
-    {IN(EX_ON_TRIAL), EX_TRIAL_OVER, EX_SUCCESS},
     {IN(EX_OFFERED) | IN(EX_IN_PROGRESS), EX_SILENT, EX_WAITING},
-    {IN(EX_REBOOTING) | IN(EX_PROVISIONAL), EX_LOST, EX_TIMED_OUT},
+    {IN(EX_REBOOTING) | IN(EX_ON_TRIAL) | IN(EX_PROVISIONAL), EX_LOST, EX_TIMED_OUT},
     {OPEN, EX_TIME_OVER, EX_TIMED_OUT},
     {OFFERED | IN(EX_IN_PROGRESS), EX_CANCEL, EX_CANCELLED},
     {OFFERED | FAILURES, EX_EXCLUDE, EX_EXCLUDED},

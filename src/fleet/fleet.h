@@ -5,7 +5,7 @@
  *  F1  one call is one transaction; what a call reported as done survives a crash
  *  F2  a message to a node is a row, written with the state it belongs to, removed when the broker has it
  *  F3  execution states change in one function, by one table; a pair that is not in it changes nothing
- *  F4  an execution succeeds only when its node said so after its trial boot, or is seen on the new version later
+ *  F4  an execution succeeds only by its node's word after its trial boot: a report, or that it asks from the new version
  *  F5  reports may come twice, late, cut off or out of order: an end is not undone by an older word
  * Refuses to know: sockets, files, clocks, JSON, RainMaker's REST.
  *

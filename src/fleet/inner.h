@@ -82,7 +82,6 @@ enum execution_event {
     EX_TARGET_SEEN,      /* it booted the new version */
     EX_OTHER_SEEN,       /* it booted another version after it said it would reboot into the new one */
     EX_STRAYED,          /* after its success it was found on another version */
-    EX_TRIAL_OVER,       /* nothing was heard against the new version for long enough */
     EX_SILENT,           /* nothing was heard for too long */
     EX_LOST,             /* nothing was heard after the reboot, for far too long */
     EX_TIME_OVER,        /* the job's time is over */

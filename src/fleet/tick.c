@@ -60,6 +60,20 @@ static enum err end_wait(struct tx *tx, struct active *a, struct node *node, str
     return look_again(tx, &after, tx->now + tx->f->policy.recheck_ms);
 }
 
+/* The new version was seen, its confirmation was not: what silence means nobody knows, so the node is asked, by the same
+ * document.  One that is past its trial answers that it has the version or is done with the job; one on trial is busy and
+ * says nothing. */
+static enum err ask_about_trial(struct tx *tx, struct active *a, const struct node *node, struct execution *e)
+{
+    time_ms waited = tx->now - e->updated_at, lost_at = e->updated_at + tx->f->policy.lost_ms;
+    if (tx->now >= lost_at)
+        return execution_apply(tx, a, e, EX_LOST, "Nothing was heard of the node since it booted the new version", false);
+    time_ms next = tx->now + (waited > tx->f->policy.trial_ms ? waited : tx->f->policy.trial_ms);
+    enum err err = look_again(tx, e, next < lost_at ? next : lost_at);
+    bool is_asked = node->is_online && a->job.status == JOB_ACTIVE && !a->job.is_paused;
+    return err == ERR_NONE && is_asked ? offer_send(tx, node->id, a->job.id) : err;
+}
+
 static enum err end_deadline(struct tx *tx, struct execution *e)
 {
     struct node node;
@@ -68,7 +82,7 @@ static enum err end_deadline(struct tx *tx, struct execution *e)
         return look_again(tx, e, 0);
     switch (e->state) {
     case EX_ON_TRIAL:
-        return execution_apply_of(tx, a, &node, e, EX_TRIAL_OVER, NULL, false);
+        return ask_about_trial(tx, a, &node, e);
     case EX_OFFERED:
     case EX_IN_PROGRESS:
         return end_silence(tx, a, e);

@@ -88,8 +88,30 @@ static void a_lost_success_is_found_by_the_next_fetch(void **state)
     assert_int_equal(rig_summary(r, job.id).job.status, JOB_FINISHED);
 }
 
-/* A description may come from an image on trial: success waits until nothing can take it back. */
-static void a_lost_success_is_found_by_config_and_time(void **state)
+/* A description may come from an image on trial, and silence says nothing: the node is asked. */
+static void a_lost_success_is_asked_for(void **state)
+{
+    struct rig *r = *state;
+    time_ms next;
+    rig_node(r, "n1", "1.0");
+    struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, true, "n1");
+    rig_report(r, "n1", job.id, REPORT_IN_PROGRESS, "Rebooting into new firmware (after 1 HTTPS attempt)");
+    rig_drain(r);
+    r->now += 15000;
+    rig_config(r, "n1", "2.0");
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_ON_TRIAL);
+    r->now += r->fleet.policy.trial_ms - 1;
+    fleet_tick(&r->fleet, r->now, &next, NULL);
+    assert_int_equal(rig_outbox(r), 0);
+    r->now += 1;
+    fleet_tick(&r->fleet, r->now, &next, NULL);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_ON_TRIAL);
+    assert_int_equal(rig_outbox(r), 1);
+    rig_report(r, "n1", job.id, REPORT_REJECTED, "Same version received");
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_SUCCESS);
+}
+
+static void a_trial_without_a_word_is_given_up(void **state)
 {
     struct rig *r = *state;
     time_ms next;
@@ -98,13 +120,11 @@ static void a_lost_success_is_found_by_config_and_time(void **state)
     rig_report(r, "n1", job.id, REPORT_IN_PROGRESS, "Rebooting into new firmware (after 1 HTTPS attempt)");
     r->now += 15000;
     rig_config(r, "n1", "2.0");
-    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_ON_TRIAL);
-    r->now += r->fleet.policy.trial_ms - 1;
+    r->now += r->fleet.policy.lost_ms;
     fleet_tick(&r->fleet, r->now, &next, NULL);
-    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_ON_TRIAL);
-    r->now += 1;
-    fleet_tick(&r->fleet, r->now, &next, NULL);
-    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_SUCCESS);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_TIMED_OUT);
+    rig_fetch(r, "n1", "2.0"); /* it was there all the time */
+    assert_int_equal(rig_summary(r, job.id).job.status, JOB_FINISHED);
 }
 
 static void a_rollback_is_told_from_a_refusal(void **state)
@@ -339,7 +359,8 @@ int main(void)
         WITH_RIG(an_offer_is_not_repeated_on_a_connection),
         WITH_RIG(a_node_killed_while_downloading_gets_the_job_again),
         WITH_RIG(a_lost_success_is_found_by_the_next_fetch),
-        WITH_RIG(a_lost_success_is_found_by_config_and_time),
+        WITH_RIG(a_lost_success_is_asked_for),
+        WITH_RIG(a_trial_without_a_word_is_given_up),
         WITH_RIG(a_rollback_is_told_from_a_refusal),
         WITH_RIG(a_lost_rollback_is_found_by_the_old_version),
         WITH_RIG(success_before_the_reboot_is_provisional),
