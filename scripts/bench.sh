@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image|node|size|minds]   everything, the verifier alone, or the virtual node alone
+#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet]   everything, or one of them
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -73,6 +73,46 @@ bench_thousand() {
   kill "$vesp"; wait "$vesp" 2>/dev/null || true
 }
 
+# The server's mind: a database of a million nodes, a job for all of them, and pluviod started over it; pushes through
+# mosquitto; a simulated campaign.
+bench_fleet() {
+  local nodes=${FLEET_NODES:-1000000} db=$work/data/pluvio.db token total from broker sub folder=$work/push
+  start
+  "$bin/pluvio" login --server "http://127.0.0.1:$http" --password-file "$work/data/admin-password" >/dev/null
+  stop
+  "$bin/fleet_bench" fill "$db" "$nodes"
+  "$bin/fleet_bench" job "$db"
+  "$bin/fleet_bench" fetch "$db" "$nodes" "$nodes"
+  "$bin/fleet_bench" report "$db" "$nodes"
+  token=$(jq -r .access "$PLUVIO_SESSION")
+  from=$(now_us)
+  start
+  total=$(curl -s -H "Authorization: $token" "http://127.0.0.1:$http/v1/admin/otajob" | jq -r '.ota_jobs[0] | "\(.total_count) nodes, \(.started_count + .in_progress_count) at work"')
+  echo "restart                     first correct answer ($total) after $((($(now_us) - from) / 1000)) ms   [limit 3000]"
+  curl -s -o "$work/page" -H "Authorization: $token" "http://127.0.0.1:$http/v1/admin/nodes?num_records=100"
+  curl -s -o "$work/page" -H "Authorization: $token" "http://127.0.0.1:$http/v1/admin/nodes?query=fw_version%20%3E%201.5"
+  echo "memory, $nodes nodes     $(kb VmRSS) kB resident (anonymous $(kb RssAnon) kB), after a query over all of them   [limit 300000 kB]"
+  stop
+  mkdir -p "$folder"
+  chmod 777 "$folder"
+  printf 'listener 0 %s\nallow_anonymous true\nlog_type error\nmax_queued_messages 0\nuser %s\n' "$folder/socket" "$(id -un)" >"$folder/conf"
+  mosquitto -c "$folder/conf" 2>/dev/null &
+  broker=$!
+  until [ -S "$folder/socket" ]; do sleep 0.01; done
+  mosquitto_sub --unix "$folder/socket" -q 1 -t 'node/+/otaurl' >"$folder/heard" & # the nodes, as one
+  sub=$!
+  "$bin/fleet_bench" fill "$folder/db" 50000 >/dev/null
+  "$bin/fleet_bench" job "$folder/db" >/dev/null
+  "$bin/fleet_bench" push "$folder/db" 50000 "$folder/socket"
+  kill "$sub" "$broker"; wait "$sub" "$broker" 2>/dev/null || true
+  from=$(now_us)
+  "$bin/pluvio-fleet" simulate --nodes 100000 >"$work/campaign" || { cat "$work/campaign"; return 1; }
+  echo "simulated campaign          100000 nodes through their whole update in $((($(now_us) - from) / 1000000)) s, $(sed -n 's/.*h, \([0-9]*\) steps, \([0-9]*\) messages.*/\1 steps, \2 messages/p' "$work/campaign")   [limit 60 s]"
+  from=$(now_us)
+  "$bin/pluvio-fleet" simulate --nodes 20000 --bad 20 --plan "abort rolled-back 5% min 50" >"$work/campaign" || { cat "$work/campaign"; return 1; }
+  echo "threshold to last offer     $(sed -n 's/.*stopped: //p' "$work/campaign"); offers after that: 0, or the run would have ended"
+}
+
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 
 https=$(free_port 28443) http=$(free_port 28080) node=$(free_port 28500) mqtt=$(free_port 28883)
@@ -92,6 +132,7 @@ kb() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$pid/status"; }
 if [ "${2:-}" = image ]; then bench_image; exit 0; fi
 if [ "${2:-}" = size ]; then exec "$here/size.sh" "$here/.."; fi
 if [ "${2:-}" = minds ]; then exec "$bin/minds"; fi
+if [ "${2:-}" = fleet ]; then bench_fleet; exit 0; fi
 if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 
 start; first=$ms; stop
@@ -127,3 +168,5 @@ bench_thousand
 "$bin/minds"
 "$here/size.sh" "$here/.."
 stop
+rm -rf "$work/data"
+bench_fleet

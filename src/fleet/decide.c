@@ -17,7 +17,7 @@ const struct fleet_policy fleet_default_policy = {
     .lost_ms = 24 * HOUR_MS,
     .recheck_ms = HOUR_MS,
     .delayed_ms = 25 * HOUR_MS, /* a daily window comes round in 24 */
-    .push_batch = 200,
+    .push_batch = 1000,
     .reoffers_strayed = true,
 };
 

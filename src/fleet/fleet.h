@@ -5,9 +5,9 @@
  *  F1  one call is one transaction; what a call reported as done survives a crash
  *  F2  a message to a node is a row, written with the state it belongs to, removed when the broker has it
  *  F3  execution states change in one function, by one table; a pair that is not in it changes nothing
- *  F4  an execution succeeds only by its node's word after its trial boot: a report, or that it asks from the new version
- *  F5  reports may come twice, late, cut off or out of order: an end is not undone by an older word
- * Refuses to know: sockets, files, clocks, JSON, RainMaker's REST.
+ *  F4  an execution succeeds only by its node's word after its trial boot: a report, or that it asks from the new
+ * version F5  reports may come twice, late, cut off or out of order: an end is not undone by an older word Refuses to
+ * know: sockets, files, clocks, JSON, RainMaker's REST.
  *
  * All functions may be called from any thread; the store serialises them.  `now` is the present.
  */
@@ -179,6 +179,9 @@ struct job_summary {
     struct job_state state;
     int64_t total, counts[EX_STATES]; /* counts[EX_TRIGGERED] are the targets without execution */
 };
+
+/* What the job's plan judges it by. */
+void job_score(const struct job_state *s, struct rollout_score *to);
 
 /* Who a job would be for. */
 struct audience {

@@ -117,7 +117,6 @@ enum err node_settle(struct tx *tx, struct node *node, bool is_confirmed);
 
 enum job_sweep { SWEEP_NONE, SWEEP_CANCEL, SWEEP_TIME_OVER, SWEEP_EXCLUDE, SWEEP_RETRY, SWEEP_RETRY_ALL };
 
-void job_score(const struct job_state *s, struct rollout_score *to);
 /* What the job's plan says after an execution moved: next phase, stop, end. */
 enum err job_review(struct tx *tx, struct active *a, struct job_state *state);
 enum err job_summarise(struct tx *tx, struct job_summary *to);

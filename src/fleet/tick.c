@@ -60,14 +60,15 @@ static enum err end_wait(struct tx *tx, struct active *a, struct node *node, str
     return look_again(tx, &after, tx->now + tx->f->policy.recheck_ms);
 }
 
-/* The new version was seen, its confirmation was not: what silence means nobody knows, so the node is asked, by the same
- * document.  One that is past its trial answers that it has the version or is done with the job; one on trial is busy and
- * says nothing. */
+/* The new version was seen, its confirmation was not: what silence means nobody knows, so the node is asked, by the
+ * same document.  One that is past its trial answers that it has the version or is done with the job; one on trial is
+ * busy and says nothing. */
 static enum err ask_about_trial(struct tx *tx, struct active *a, const struct node *node, struct execution *e)
 {
     time_ms waited = tx->now - e->updated_at, lost_at = e->updated_at + tx->f->policy.lost_ms;
     if (tx->now >= lost_at)
-        return execution_apply(tx, a, e, EX_LOST, "Nothing was heard of the node since it booted the new version", false);
+        return execution_apply(tx, a, e, EX_LOST, "Nothing was heard of the node since it booted the new version",
+                               false);
     time_ms next = tx->now + (waited > tx->f->policy.trial_ms ? waited : tx->f->policy.trial_ms);
     enum err err = look_again(tx, e, next < lost_at ? next : lost_at);
     bool is_asked = node->is_online && a->job.status == JOB_ACTIVE && !a->job.is_paused;

@@ -203,9 +203,9 @@ static struct sim_config campaign(const struct options *o)
 
 int main(int argc, char **argv)
 {
-    static const struct argp parser = {options_known, take_option, "simulate",
-                                       "Runs server and nodes together in one thread, from one seed.", NULL, NULL,
-                                       NULL};
+    static const struct argp parser = {
+        options_known, take_option, "simulate", "Runs server and nodes together in one thread, from one seed.",
+        NULL,          NULL,        NULL};
     struct options o = {.seed = 1, .seeds = 1};
     struct why why = {{0}};
     argp_parse(&parser, argc, argv, 0, NULL, &o);

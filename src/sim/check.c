@@ -35,6 +35,8 @@ static void check_offer(struct sim *s, unsigned i)
 {
     struct job_summary sum;
     const struct rollout *plan = &s->jobs[i].plan;
+    if (s->jobs[i].is_stopped)
+        sim_violated(s, "S3: %s is offered after it was stopped", s->jobs[i].job.name);
     if (plan->max_in_flight > 0 && s->jobs[i].at_work >= plan->max_in_flight)
         sim_violated(s, "S2: %s is offered while %lld nodes are at work, the plan allows %lld", s->jobs[i].job.name,
                      (long long)s->jobs[i].at_work, (long long)plan->max_in_flight);
@@ -47,6 +49,20 @@ static void check_offer(struct sim *s, unsigned i)
     if (sum.state.phase < plan->phase_count && sum.state.started > limit)
         sim_violated(s, "S2: %lld nodes of %s have begun, phase %u of %u allows %lld", (long long)sum.state.started,
                      sum.job.name, sum.state.phase + 1, plan->phase_count, (long long)limit);
+}
+
+/* The report that crosses a limit stops the job in the same transaction: nobody sees it crossed and running. */
+static void check_stop(struct sim *s, unsigned i)
+{
+    struct job_summary sum;
+    struct rollout_score score;
+    char text[160];
+    if (s->jobs[i].plan.abort_count == 0 || fleet_job_get(&s->fleet, s->jobs[i].job.id, &sum, NULL) != ERR_NONE)
+        return;
+    job_score(&sum.state, &score);
+    if (sum.job.status == JOB_ACTIVE && !sum.job.is_paused &&
+        rollout_crossed(&s->jobs[i].plan, &score, text, sizeof text) != NULL)
+        sim_violated(s, "S6: %s goes on, although %s", sum.job.name, text);
 }
 
 static void follow(struct sim *s, unsigned i, unsigned node, int state)
@@ -74,6 +90,8 @@ static void check_event(struct sim *s, const struct event *e)
         sim_violated(s, "S1: %s of %s succeeded (\"%s\"), but the node never confirmed it", s->jobs[i].job.name,
                      e->node_id, e->info);
     follow(s, (unsigned)i, node, (int)e->state);
+    if (e->state == EX_FAILED || execution_is_over(e->state))
+        check_stop(s, (unsigned)i);
 }
 
 /* A job that the server stopped by itself. */
@@ -88,8 +106,8 @@ static void note_stops(struct sim *s, const struct event *e)
         text_copy(s->result.stopped, sizeof s->result.stopped, sum.job.stop_reason);
     bool is_over = true;
     for (unsigned k = 0; k < s->job_count; k++)
-        if (fleet_job_get(&s->fleet, s->jobs[k].job.id, &sum, NULL) == ERR_NONE)
-            is_over = is_over && sum.job.status != JOB_ACTIVE;
+        is_over = is_over && fleet_job_get(&s->fleet, s->jobs[k].job.id, &sum, NULL) == ERR_NONE &&
+                  sum.job.status != JOB_ACTIVE;
     s->is_over = is_over;
 }
 
@@ -109,8 +127,8 @@ static void sample(struct sim *s)
     }
     if (s->sample_every > 1 && s->sample_skipped++ % s->sample_every != 0)
         return;
-    r->curve[r->points++] = (struct sim_point){s->now, sum.state.started, counts_ended(sum.state.counts),
-                                               sum.state.counts[EX_SUCCESS]};
+    r->curve[r->points++] =
+        (struct sim_point){s->now, sum.state.started, counts_ended(sum.state.counts), sum.state.counts[EX_SUCCESS]};
 }
 
 static void check_counts(struct sim *s, unsigned i)
@@ -198,8 +216,7 @@ static void check_why(struct sim *s, unsigned i)
     for (unsigned n = 0; n < s->config.nodes && n < 1000; n++) {
         struct verdict v;
         struct why why = {{0}};
-        enum err err =
-            fleet_why(&s->fleet, s->jobs[i].job.id, s->nodes[n].id, sim_server_now(s), &v, &why);
+        enum err err = fleet_why(&s->fleet, s->jobs[i].job.id, s->nodes[n].id, sim_server_now(s), &v, &why);
         if (err != ERR_NONE)
             sim_violated(s, "S5: why of %s and %s: %s", s->jobs[i].job.name, s->nodes[n].id, why.text);
         else if (v.text[0] == '\0' || !has_next(&v))
@@ -208,12 +225,33 @@ static void check_why(struct sim *s, unsigned i)
     }
 }
 
+/* Node by node, job by job. */
+static uint64_t hash_ends(struct sim *s)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (unsigned i = 0; i < s->job_count; i++)
+        for (unsigned n = 0; n < s->config.nodes; n++) {
+            struct execution e;
+            int state =
+                fleet_execution(&s->fleet, s->jobs[i].job.id, s->nodes[n].id, &e, NULL) == ERR_NONE ? (int)e.state : -1;
+            hash = (hash ^ (uint64_t)(state + 1)) * 1099511628211u;
+        }
+    return hash;
+}
+
 void sim_check_end(struct sim *s)
 {
     struct job_summary sum;
     if (s->server_back_at != 0 || s->result.violation[0])
         return;
+    if (s->config.reopen != NULL) { /* what is asked now is no part of the story */
+        fleet_deinit(&s->fleet);
+        if ((s->store = s->config.reopen(s->config.opener)) == NULL)
+            return;
+        fleet_init(&s->fleet, s->store, &s->entropy.port, NULL, NULL);
+    }
     s->result.jobs = s->job_count;
+    s->result.ends = s->config.nodes <= 1000 ? hash_ends(s) : 0;
     for (unsigned i = 0; i < s->job_count; i++) {
         check_counts(s, i);
         check_why(s, i);

@@ -78,6 +78,9 @@ void sim_mix(struct sim *s, const void *at, size_t len);
 /* The first one counts. */
 void sim_violated(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The server is gone, and back after a while. */
+void sim_server_crashes(struct sim *s);
+
 /* server.c */
 void sim_server_takes(struct sim *s, struct sim_node *n, enum topic_kind topic, const char *payload);
 void sim_server_notices(struct sim *s, struct sim_node *n, bool is_listening);

@@ -1,6 +1,6 @@
 /*
- * node.h - a simulated node: RainMaker's agent (the same mind as on a chip) over modelled flash, bootloader, download and
- * connection.
+ * node.h - a simulated node: RainMaker's agent (the same mind as on a chip) over modelled flash, bootloader, download
+ * and connection.
  *
  * It publishes through its world and is told what happens: a wake at its own time, a document, an acknowledgement, the
  * power going.  Knows nothing of the fleet's side.
@@ -18,10 +18,10 @@ struct sim_node;
 
 /* How an image fares on a node. */
 struct sim_fate {
-    int64_t fails;           /* of a million attempts, how many do not come to their end */
+    int64_t fails; /* of a million attempts, how many do not come to their end */
     const char *fails_text;
-    bool rejects;            /* its header is refused */
-    bool dies_on_trial;      /* it boots and finds itself bad, or never connects */
+    bool rejects;       /* its header is refused */
+    bool dies_on_trial; /* it boots and finds itself bad, or never connects */
     bool never_connects;
 };
 

@@ -10,10 +10,10 @@
 
 struct sim_event {
     int64_t at_ms;
-    uint64_t number;  /* of its birth */
-    int kind;         /* the simulator's */
-    unsigned node;    /* index */
-    uint32_t ticket;  /* of the node's life or wake that it belongs to */
+    uint64_t number; /* of its birth */
+    int kind;        /* the simulator's */
+    unsigned node;   /* index */
+    uint32_t ticket; /* of the node's life or wake that it belongs to */
     unsigned value;
     char *text; /* on the heap, or NULL; belongs to who takes the event */
 };

@@ -99,18 +99,21 @@ static void node_publishes(struct sim_world *w, struct sim_node *n, enum topic_k
         return; /* nobody hears it, and no acknowledgement comes */
     unsigned copies = 1 + sim_chance(&s->random, s->config.duplicates);
     for (unsigned i = 0; i < copies; i++)
-        sim_put(s, (struct sim_event){.at_ms = on_the_way(s), .kind = SIM_TO_SERVER, .node = n->index, .value = topic,
+        sim_put(s, (struct sim_event){.at_ms = on_the_way(s),
+                                      .kind = SIM_TO_SERVER,
+                                      .node = n->index,
+                                      .value = topic,
                                       .text = strdup(payload)});
     if (ticket != OTA_TICKET_NONE && !sim_chance(&s->random, s->config.loss))
-        sim_put(s, (struct sim_event){.at_ms = on_the_way(s), .kind = SIM_ACK, .node = n->index, .ticket = n->life,
-                                      .value = ticket});
+        sim_put(s, (struct sim_event){
+                       .at_ms = on_the_way(s), .kind = SIM_ACK, .node = n->index, .ticket = n->life, .value = ticket});
 }
 
 static void node_listens(struct sim_world *w, struct sim_node *n)
 {
     struct sim *s = (struct sim *)w;
-    sim_put(s, (struct sim_event){.at_ms = s->now + s->config.latency_ms, .kind = SIM_LISTENS, .node = n->index,
-                                  .ticket = n->life});
+    sim_put(s, (struct sim_event){
+                   .at_ms = s->now + s->config.latency_ms, .kind = SIM_LISTENS, .node = n->index, .ticket = n->life});
 }
 
 /* The broker notices a closed connection at once, a silent one after one and a half keep-alives of 120 s. */
@@ -118,8 +121,9 @@ static void node_leaves(struct sim_world *w, struct sim_node *n, bool is_sudden)
 {
     struct sim *s = (struct sim *)w;
     if (s->broker_back_at == 0)
-        sim_put(s, (struct sim_event){.at_ms = s->now + (is_sudden ? 180000 : 1), .kind = SIM_GONE, .node = n->index,
-                                      .ticket = n->life});
+        sim_put(s,
+                (struct sim_event){
+                    .at_ms = s->now + (is_sudden ? 180000 : 1), .kind = SIM_GONE, .node = n->index, .ticket = n->life});
 }
 
 static int64_t look_up(struct sim_world *w, struct sim_node *n, const char *url, const char **version,
@@ -231,6 +235,26 @@ static void stop_server(struct sim *s)
     sim_put(s, (struct sim_event){.at_ms = s->server_back_at, .kind = SIM_SERVER_BACK});
 }
 
+/* What it had committed is all that it knows when it is back; what nodes said in between it never hears. */
+void sim_server_crashes(struct sim *s)
+{
+    int64_t last = 0;
+    s->result.server_restarts++;
+    fleet_deinit(&s->fleet);
+    s->store = s->config.reopen(s->config.opener);
+    if (s->store == NULL) {
+        sim_violated(s, "the store cannot be opened again");
+        return;
+    }
+    fleet_init(&s->fleet, s->store, &s->entropy.port, s->config.log, NULL);
+    s->fleet.policy = s->config.policy;
+    fleet_event_last(&s->fleet, &last, NULL);
+    if (last < s->last_event)
+        sim_violated(s, "S7: event %lld was committed and is lost", (long long)s->last_event);
+    s->server_back_at = s->now + sim_between(&s->random, 100, 20000);
+    sim_put(s, (struct sim_event){.at_ms = s->server_back_at, .kind = SIM_SERVER_BACK});
+}
+
 static void start_server(struct sim *s)
 {
     s->server_back_at = 0;
@@ -287,8 +311,9 @@ static void at_node(struct sim *s, const struct sim_event *e, struct sim_node *n
 
 static void tell_log(struct sim *s, const struct sim_event *e)
 {
-    static const char *const kinds[] = {"wake",  "to-server", "to-node", "ack",          "listens",     "gone",        "away",
-                                        "power", "tick",      "person",  "broker-stops", "broker-back", "server-stops", "server-back"};
+    static const char *const kinds[] = {"wake",         "to-server",   "to-node",      "ack",        "listens",
+                                        "gone",         "away",        "power",        "tick",       "person",
+                                        "broker-stops", "broker-back", "server-stops", "server-back"};
     if (e->kind != SIM_WAKE && e->kind != SIM_TICK && e->kind != SIM_ACK)
         log_line(s->config.log, LOG_DEBUG, "sim", "%.3f %s node=%u %s", (double)s->now / 1000, kinds[e->kind], e->node,
                  e->text ? e->text : "");
@@ -328,8 +353,10 @@ static void happen(struct sim *s, const struct sim_event *e)
         stop_server(s);
         break;
     case SIM_SERVER_BACK:
+        fleet_deinit(&s->fleet);
         start_server(s);
-        sim_put(s, (struct sim_event){.at_ms = around(s, s->config.server_down_ms), .kind = SIM_SERVER_STOPS});
+        if (s->config.server_down_ms > 0)
+            sim_put(s, (struct sim_event){.at_ms = around(s, s->config.server_down_ms), .kind = SIM_SERVER_STOPS});
         break;
     default:
         at_node(s, e, &s->nodes[e->node]);
@@ -355,8 +382,8 @@ enum err sim_new(struct sim **sim, const struct sim_config *config, struct fleet
         sim_free(s);
         return why_set(why, ERR_NO_MEMORY, "no memory for %u nodes", config->nodes);
     }
-    s->world = (struct sim_world){node_publishes, node_listens, node_leaves, look_up, node_confirmed,
-                                  broker_is_reachable};
+    s->world =
+        (struct sim_world){node_publishes, node_listens, node_leaves, look_up, node_confirmed, broker_is_reachable};
     s->config = *config;
     s->random.state = config->seed;
     s->entropy = (struct sim_entropy){{fill_entropy}, {config->seed ^ 0x5eed}};
@@ -387,7 +414,8 @@ enum err sim_new(struct sim **sim, const struct sim_config *config, struct fleet
 enum err sim_run(struct sim *s, struct why *why)
 {
     struct sim_event e;
-    while (!s->result.violation[0] && !(s->config.ends_early && s->is_over) && sim_queue_take(&s->queue, &e)) {
+    while (!s->result.violation[0] && !(s->config.ends_early && s->is_over && s->server_back_at == 0) &&
+           sim_queue_take(&s->queue, &e)) {
         if (e.at_ms > s->config.duration_ms) {
             free(e.text);
             break;
@@ -404,10 +432,10 @@ enum err sim_run(struct sim *s, struct why *why)
     }
     s->result.now_ms = s->now;
     sim_check_end(s);
-    return s->result.violation[0] ? why_set(why, ERR_JOB_FAILED, "seed %llu, after %llu steps: %s",
-                                            (unsigned long long)s->config.seed, (unsigned long long)s->result.steps,
-                                            s->result.violation)
-                                  : ERR_NONE;
+    return s->result.violation[0]
+               ? why_set(why, ERR_JOB_FAILED, "seed %llu, after %llu steps: %s", (unsigned long long)s->config.seed,
+                         (unsigned long long)s->result.steps, s->result.violation)
+               : ERR_NONE;
 }
 
 const struct sim_result *sim_result(const struct sim *sim)

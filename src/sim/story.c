@@ -70,7 +70,9 @@ static enum err start_wild(struct sim *s, struct why *why)
                                           "fw_version < 2", "id ~ \"*1\" or seen < 1h"};
     struct sim_random *r = &s->random;
     char plan[PLAN_SIZE], name[24], ids[8][24];
-    struct job_order o = {.name = name, .owner = "sim", .plan = plan,
+    struct job_order o = {.name = name,
+                          .owner = "sim",
+                          .plan = plan,
                           .image_id = s->images[sim_below(r, s->image_count)].id,
                           .priority = (int)sim_between(r, 1, 3)};
     wild_plan(s, plan, sizeof plan);
@@ -117,8 +119,12 @@ enum err sim_prepare(struct sim *s, struct why *why)
         sim_put(s, (struct sim_event){.at_ms = 1 + sim_below(&s->random, 2 * HOUR), .kind = SIM_PERSON});
         return start_wild(s, why);
     }
-    struct job_order o = {.name = "job", .owner = "sim", .plan = s->config.plan, .image_id = s->images[0].id,
-                          .is_for_everyone = true, .is_force_push = s->config.is_force_push};
+    struct job_order o = {.name = "job",
+                          .owner = "sim",
+                          .plan = s->config.plan,
+                          .image_id = s->images[0].id,
+                          .is_for_everyone = true,
+                          .is_force_push = s->config.is_force_push};
     return start(s, &o, why);
 }
 

@@ -68,8 +68,20 @@ enum err db_finish(struct run *r, struct why *why)
     return err;
 }
 
+/* Only tests set `cut_after`. */
+static bool is_cut(struct sqlite_store *s)
+{
+    if (s->cut_after > 0 && --s->cut_after == 0)
+        s->is_cut = true;
+    return s->is_cut;
+}
+
 enum err db_execute(struct run *r, struct why *why)
 {
+    if (is_cut(r->c->store) && r->statement != S_ROLLBACK) {
+        sqlite3_reset(r->st);
+        return why_set(why, ERR_STORE, "the store was cut");
+    }
     while (db_next(r))
         ;
     r->c->writes++;

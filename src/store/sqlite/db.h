@@ -11,9 +11,10 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-#define STATES_CACHED 64 /* states of jobs that a transaction may touch before the rest goes through to the database   \
-                          */
-#define PUTS_KNOWN 8     /* executions last read, whose writing can be cheaper */
+#define STATES_CACHED                                                                                                  \
+    64               /* states of jobs that a transaction may touch before the rest goes through to the database       \
+                      */
+#define PUTS_KNOWN 8 /* executions last read, whose writing can be cheaper */
 
 /* What is known of an execution's row since it was read in this transaction. */
 struct known_execution {
@@ -51,8 +52,10 @@ struct conn {
 struct sqlite_store {
     struct fleet_store port;
     struct conn writer, reader;
-    bool has_reader; /* a database in memory has one connection */
-    int64_t version; /* of jobs, images, groups */
+    bool has_reader;   /* a database in memory has one connection */
+    int64_t version;   /* of jobs, images, groups */
+    int64_t cut_after; /* writes until it breaks; 0: it does not */
+    bool is_cut;
     struct log *log;
 };
 

@@ -259,6 +259,11 @@ void sqlite_store_close(struct sqlite_store *s)
     free(s);
 }
 
+void sqlite_store_cut_after(struct sqlite_store *s, int64_t n)
+{
+    s->cut_after = n;
+}
+
 struct fleet_store *sqlite_store_port(struct sqlite_store *s)
 {
     return &s->port;

@@ -16,6 +16,10 @@ struct sqlite_store;
 enum err sqlite_store_open(struct sqlite_store **store, const char *path, struct log *log, struct why *why);
 void sqlite_store_close(struct sqlite_store *store);
 
+/* For tests: the store fails with ERR_STORE before its n-th write from now on (begin and commit count too), and stays
+ * broken; closed and opened again it is as a crash at that point would have left it. */
+void sqlite_store_cut_after(struct sqlite_store *store, int64_t n);
+
 /* The port; valid until close. */
 struct fleet_store *sqlite_store_port(struct sqlite_store *store);
 
