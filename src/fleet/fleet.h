@@ -130,6 +130,10 @@ enum err fleet_on_subscribed(struct fleet *f, const char *node_id, const char *a
 enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, struct job *job, struct image *image,
                          struct verdict *verdict, struct why *why);
 
+/* The image of a job's stream, for a node that has been offered the job or works on it.  ERR_NO_JOB. */
+enum err fleet_stream_image(struct fleet *f, const char *node_id, const char *job_id, time_ms now, struct image *to,
+                            struct why *why);
+
 /* --- images ----------------------------------------------------------------------------------- */
 
 struct image_upload {

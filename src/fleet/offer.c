@@ -248,6 +248,29 @@ enum err fleet_why(struct fleet *f, const char *job_id, const char *node_id, tim
     return err ? err : tx_end(&tx, ask_why(&tx, job_id, node_id, to));
 }
 
+/* --- streams ---------------------------------------------------------------------------------- */
+
+static enum err stream_image(struct tx *tx, const char *node_id, const char *job_id, struct image *to)
+{
+    struct execution e;
+    struct job job;
+    enum err err = tx->db->execution_get(tx->s, job_id, node_id, &e, tx->why);
+    if (err == ERR_NOT_FOUND || (err == ERR_NONE && e.state != EX_OFFERED && e.state != EX_IN_PROGRESS))
+        return why_set(tx->why, ERR_NO_JOB, "node %.64s does not work on job %.64s", node_id, job_id);
+    if (err != ERR_NONE || (err = tx_job(tx, job_id, &job)) != ERR_NONE)
+        return err;
+    return tx_image(tx, job.image_id, to);
+}
+
+enum err fleet_stream_image(struct fleet *f, const char *node_id, const char *job_id, time_ms now, struct image *to,
+                            struct why *why)
+{
+    struct tx tx;
+    (void)now;
+    enum err err = tx_begin_reading(&tx, f, why);
+    return err ? err : tx_end(&tx, stream_image(&tx, node_id, job_id, to));
+}
+
 /* --- the outbox ------------------------------------------------------------------------------- */
 
 #define OUTBOX_PAGE 32
@@ -256,7 +279,7 @@ static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struc
 {
     struct execution e;
     struct active *a;
-    *o = (struct outgoing){.row = *row};
+    o->row = *row;
     /* The state may have moved on since the row was written, for example while the server was down. */
     o->is_stale = active_find(tx, row->job_id, &a) != ERR_NONE || a->job.status != JOB_ACTIVE || a->job.is_paused ||
                   !a->has_image || tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE ||

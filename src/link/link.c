@@ -13,13 +13,20 @@ const char *const link_subscriptions[] = {
     "$aws/rules/+/node/+/config",
     "$aws/rules/+/node/+/otafetch",
     "$aws/rules/+/node/+/otastatus",
+    "$aws/things/+/streams/+/get/+",
     TOPIC_NOTICE_PREFIX "+/+",
     NULL,
 };
 
-void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link_urls *urls, struct log *log)
+void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link_urls *urls, struct blob_store *blob,
+               struct log *log)
 {
-    *l = (struct link){.fleet = fleet, .bus = bus, .urls = urls, .log = log};
+    memset(l, 0, sizeof *l);
+    l->fleet = fleet;
+    l->bus = bus;
+    l->urls = urls;
+    l->log = log;
+    streams_init(&l->streams, fleet, blob, bus, log);
 }
 
 static void forget_waiting(struct link *l)
@@ -31,6 +38,7 @@ static void forget_waiting(struct link *l)
 
 void link_deinit(struct link *l)
 {
+    streams_deinit(&l->streams);
     forget_waiting(l);
 }
 
@@ -138,6 +146,8 @@ void link_flush(struct link *l)
 void link_receive(struct link *l, const char *topic, struct bytes payload, time_ms now)
 {
     size_t len = strlen(topic) + 1;
+    if (streams_receive(&l->streams, topic, payload, now))
+        return;
     char *copy = payload.len <= MESSAGE_MAX ? malloc(len + payload.len) : NULL;
     if (copy == NULL) {
         log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %zu bytes, at most %d are read", topic,
@@ -176,6 +186,8 @@ static enum err spell(struct link *l, const struct outgoing *o, time_ms now, str
     text_copy(doc.job_id, sizeof doc.job_id, o->job.id);
     text_copy(doc.fw_version, sizeof doc.fw_version, o->image.fw_version);
     text_copy(doc.file_md5, sizeof doc.file_md5, o->image.md5);
+    if (strlen(o->row.node_id) + strlen(o->job.id) <= STREAM_IDS_MAX && o->image.size_bytes <= STREAM_FILE_MAX)
+        text_copy(doc.stream_id, sizeof doc.stream_id, o->job.id);
     l->urls->image_url(l->urls, &o->image, now, doc.url, sizeof doc.url);
     if (o->job.metadata[0]) {
         text_copy(metadata, sizeof metadata, o->job.metadata);
@@ -210,37 +222,36 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
     return is_sent;
 }
 
-#define DRAIN_BATCH 16
-
 bool link_drain(struct link *l, time_ms now)
 {
-    static const unsigned most = DRAIN_BATCH;
+    streams_send(&l->streams);
     struct why why = {{0}};
-    unsigned count = most;
-    struct outgoing *batch = calloc(DRAIN_BATCH, sizeof *batch);
-    bool is_more = batch == NULL;
-    while (!is_more && count == most) {
-        enum err err = fleet_outbox_list(l->fleet, l->drained, batch, most, &count, &why);
+    unsigned count = LINK_DRAIN;
+    bool is_more = false;
+    while (!is_more && count == LINK_DRAIN) {
+        enum err err = fleet_outbox_list(l->fleet, l->drained, l->draining, LINK_DRAIN, &count, &why);
         if (err != ERR_NONE) {
             log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
-            break;
+            return false;
         }
         for (unsigned i = 0; i < count && !is_more; i++) {
-            int place = free_place(l);
-            if (batch[i].is_stale)
-                is_done(l, batch[i].row.id);
+            const struct outgoing *o = &l->draining[i];
+            int place = o->is_stale ? 0 : free_place(l);
+            if (o->is_stale)
+                is_done(l, o->row.id);
             else
-                is_more = place < 0 || !send(l, &batch[i], place, now);
+                is_more = place < 0 || !send(l, o, place, now);
             if (!is_more)
-                l->drained = batch[i].row.id;
+                l->drained = o->row.id;
         }
     }
-    free(batch);
     return is_more;
 }
 
 void link_acknowledged(struct link *l, int message_id)
 {
+    if (streams_acknowledged(&l->streams, message_id))
+        return;
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
         if (l->in_flight[i].is_used && l->in_flight[i].message_id == message_id) {
             is_done(l, l->in_flight[i].row);
@@ -251,6 +262,7 @@ void link_acknowledged(struct link *l, int message_id)
 void link_disconnected(struct link *l)
 {
     link_flush(l); /* what the broker has must not be sent again */
+    streams_disconnected(&l->streams);
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
         l->in_flight[i].is_used = false;
     l->drained = 0;

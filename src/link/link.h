@@ -11,8 +11,10 @@
 
 #include "base/log.h"
 #include "fleet/fleet.h"
+#include "link/streams.h"
 
 #define LINK_IN_FLIGHT 200 /* messages sent and not acknowledged; more wait in the outbox */
+#define LINK_DRAIN     16  /* rows of the outbox that are looked at together */
 #define LINK_BATCH     256 /* messages, and acknowledgements, that are written in one transaction */
 
 struct bus {
@@ -48,9 +50,13 @@ struct link {
     int64_t done[LINK_BATCH]; /* outbox rows that the broker has */
     unsigned done_count;
     int64_t drained; /* rows up to this one were sent or are in flight */
+    struct outgoing draining[LINK_DRAIN];
+    struct streams streams;
 };
 
-void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link_urls *urls, struct log *log);
+/* `blob`: where images lie, for streams; NULL: there are none. */
+void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link_urls *urls, struct blob_store *blob,
+               struct log *log);
 
 /* The topics a server subscribes to, NULL at the end. */
 extern const char *const link_subscriptions[];

@@ -172,7 +172,7 @@ enum err bus_start(struct bus_thread **bus, const struct bus_config *config, str
     b->bus.publish = publish;
     b->config = *config;
     b->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    link_init(&b->link, config->fleet, &b->bus, config->urls, config->log);
+    link_init(&b->link, config->fleet, &b->bus, config->urls, config->blob, config->log);
     mosquitto_connect_callback_set(b->client, on_connect);
     mosquitto_disconnect_callback_set(b->client, on_disconnect);
     mosquitto_message_callback_set(b->client, on_message);

@@ -13,6 +13,7 @@ struct bus_thread;
 struct bus_config {
     struct fleet *fleet;
     struct link_urls *urls;
+    struct blob_store *blob;
     struct log *log;
     const char *socket_path; /* the broker's Unix socket */
     const char *fault;       /* see pluviod --fault; "" for none */

@@ -296,7 +296,7 @@ static void broker_down(struct server *s)
 
 static enum err bus_up(struct server *s, struct why *why)
 {
-    struct bus_config config = {&s->fleet, &s->urls, &s->log, s->broker.socket_path, s->settings.fault};
+    struct bus_config config = {&s->fleet, &s->urls, &s->blob.port, &s->log, s->broker.socket_path, s->settings.fault};
     struct bus_thread *bus = NULL;
     enum err err = bus_start(&bus, &config, why);
     connect_bell(s, bus, s->http);

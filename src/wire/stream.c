@@ -5,13 +5,59 @@
 
 #include <string.h>
 
-bool stream_topic_write(char *to, size_t size, enum stream_topic_kind kind, const char *node_id, const char *stream_id)
+static const char *const kind_words[STREAM_TOPICS] = {"get", "data", "rejected"};
+static const char *const form_words[STREAM_FORMS] = {"cbor", "json"};
+
+bool stream_topic_in(char *to, size_t size, enum stream_topic_kind kind, enum stream_form form, const char *node_id,
+                     const char *stream_id)
 {
-    static const char *const words[STREAM_TOPICS] = {"get", "data", "rejected"};
     struct text t;
     text_init(&t, to, size);
-    text_add(&t, "$aws/things/%s/streams/%s/%s/cbor", node_id, stream_id, words[kind]);
+    text_add(&t, "$aws/things/%s/streams/%s/%s/%s", node_id, stream_id, kind_words[kind], form_words[form]);
     return !t.is_cut;
+}
+
+bool stream_topic_write(char *to, size_t size, enum stream_topic_kind kind, const char *node_id, const char *stream_id)
+{
+    return stream_topic_in(to, size, kind, STREAM_CBOR, node_id, stream_id);
+}
+
+/* Takes the part until the next slash, or until the end. */
+static bool take_part(const char **at, char *to, size_t size)
+{
+    size_t len = strcspn(*at, "/");
+    if (len >= size)
+        return false;
+    memcpy(to, *at, len);
+    to[len] = '\0';
+    *at += len + ((*at)[len] == '/');
+    return text_is_plain_id(to, size - 1);
+}
+
+static bool find_word(const char *const *words, int count, const char *word, int *to)
+{
+    for (*to = 0; *to < count; ++*to)
+        if (strcmp(words[*to], word) == 0)
+            return true;
+    return false;
+}
+
+bool stream_topic_read(struct stream_topic *to, const char *topic)
+{
+    static const char prefix[] = "$aws/things/", middle[] = "streams";
+    char word[16];
+    int kind, form;
+    if (strncmp(topic, prefix, sizeof prefix - 1) != 0)
+        return false;
+    topic += sizeof prefix - 1;
+    if (!take_part(&topic, to->node_id, sizeof to->node_id) || !take_part(&topic, word, sizeof word) ||
+        strcmp(word, middle) != 0 || !take_part(&topic, to->stream_id, sizeof to->stream_id) ||
+        !take_part(&topic, word, sizeof word) || !find_word(kind_words, STREAM_TOPICS, word, &kind) ||
+        !take_part(&topic, word, sizeof word) || !find_word(form_words, STREAM_FORMS, word, &form) || *topic != '\0')
+        return false;
+    to->kind = (enum stream_topic_kind)kind;
+    to->form = (enum stream_form)form;
+    return true;
 }
 
 /* --- maps of one-letter keys ------------------------------------------------------------------ */

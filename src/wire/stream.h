@@ -20,8 +20,26 @@
 
 enum stream_topic_kind { STREAM_GET, STREAM_DATA, STREAM_REJECTED, STREAM_TOPICS };
 
+/* RainMaker's nodes speak CBOR; AWS's protocol knows JSON too, and servers answer in the words they were asked in. */
+enum stream_form { STREAM_CBOR, STREAM_JSON, STREAM_FORMS };
+
 /* $aws/things/<node id>/streams/<stream id>/{get,data,rejected}/cbor.  False when it does not fit. */
 bool stream_topic_write(char *to, size_t size, enum stream_topic_kind kind, const char *node_id, const char *stream_id);
+/* The same in either form. */
+bool stream_topic_in(char *to, size_t size, enum stream_topic_kind kind, enum stream_form form, const char *node_id,
+                     const char *stream_id);
+
+struct stream_topic {
+    char node_id[NODE_ID_SIZE], stream_id[NODE_ID_SIZE];
+    enum stream_topic_kind kind;
+    enum stream_form form;
+};
+
+/* False for other topics, and for ids that are not plain or too long. */
+bool stream_topic_read(struct stream_topic *to, const char *topic);
+
+/* A node's topic buffers hold so many characters of both ids together; for longer ones a server offers no stream. */
+#define STREAM_IDS_MAX 64
 
 struct stream_request {
     uint32_t file_id, block_bytes, offset, count; /* `count` blocks from the `offset`-th, of block_bytes each */

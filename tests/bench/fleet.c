@@ -353,7 +353,7 @@ static double push_ours(struct bench *b, const char *socket, int64_t *count, siz
     unsigned found = 0;
     time_ms next = 0;
     fleet_job_list(&b->fleet, "", &sum, 1, &found, NULL);
-    link_init(&link, &b->fleet, &p.bus, &p.urls, NULL);
+    link_init(&link, &b->fleet, &p.bus, &p.urls, NULL, NULL);
     connect_to(&p, socket);
     struct job_order o = {.name = "pushed",
                           .image_id = sum.job.image_id,

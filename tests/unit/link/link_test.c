@@ -49,9 +49,9 @@ static void an_update_by_messages_alone(void **state)
 {
     struct rig *r = *state;
     struct test_bus b = new_bus();
-    struct link l;
+    static struct link l;
     char text[300];
-    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL);
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL, NULL);
     rig_node(r, "n1", "1.0");
     struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, false, "n1");
     receive(&l, r, "$aws/rules/esp_node_otafetch/node/n1/otafetch", "{\"node_id\":\"n1\",\"fw_version\":\"1.0\"}");
@@ -75,8 +75,8 @@ static void what_was_not_acknowledged_goes_again(void **state)
 {
     struct rig *r = *state;
     struct test_bus b = new_bus();
-    struct link l;
-    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL);
+    static struct link l;
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL, NULL);
     rig_node(r, "n1", "1.0");
     rig_job(r, "job", rig_image(r, "two", "2.0").id, true, "n1");
     b.is_down = true;
@@ -97,9 +97,9 @@ static void more_than_fits_in_flight_waits(void **state)
 {
     struct rig *r = *state;
     struct test_bus b = new_bus();
-    struct link l;
+    static struct link l;
     char id[16];
-    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL);
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL, NULL);
     for (int i = 0; i < LINK_IN_FLIGHT + 10; i++) {
         snprintf(id, sizeof id, "n%03d", i);
         rig_node(r, id, "1.0");
@@ -137,8 +137,8 @@ static void malformed_messages_change_nothing(void **state)
                                            "{\"ota_job_id\":{},\"status\":[]}"};
     struct rig *r = *state;
     struct test_bus b = new_bus();
-    struct link l;
-    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL);
+    static struct link l;
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL, NULL);
     rig_node(r, "n1", "1.0");
     struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, true, "n1");
     rig_drain(r);
@@ -160,9 +160,9 @@ static void presence_follows_the_notices(void **state)
 {
     struct rig *r = *state;
     struct test_bus b = new_bus();
-    struct link l;
+    static struct link l;
     struct node n;
-    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL);
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL, NULL);
     rig_node(r, "n1", "1.0");
     receive(&l, r, "pluvio/presence/n1/disconnected", "");
     fleet_node_get(&r->fleet, "n1", &n, NULL);
@@ -178,9 +178,9 @@ static void a_batch_is_one_transaction(void **state)
 {
     struct rig *r = *state;
     struct test_bus b = new_bus();
-    struct link l;
+    static struct link l;
     struct node n;
-    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL);
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL, NULL);
     rig_node(r, "n1", "1.0");
     rig_node(r, "n2", "1.0");
     static const char fetch[] = "{\"fw_version\":\"1.5\"}";
