@@ -80,12 +80,12 @@ static enum err find_ahead(struct tx *tx, const struct node *node, const struct 
 
 /* --- booking ---------------------------------------------------------------------------------- */
 
-static int64_t next_slot(int64_t at, int64_t now, int64_t amount, int64_t per_second_millionth)
+/* When the next one is due after one that takes `amount` of so many an hour; all in microseconds. */
+static int64_t next_slot(int64_t at, int64_t now, int64_t amount, int64_t per_hour)
 {
-    if (per_second_millionth <= 0)
+    if (per_hour <= 0)
         return at;
-    /* amount / rate in microseconds */
-    return (at > now ? at : now) + (int64_t)((double)amount * 1e12 / (double)per_second_millionth);
+    return (at > now ? at : now) + (int64_t)((double)amount * 3600e6 / (double)per_hour);
 }
 
 /* Takes the offer's place in every rate. */
@@ -97,10 +97,10 @@ static enum err take_rate(struct tx *tx, struct active *a, struct question *q)
         a->plan.rate.per_hour > 0 ? rollout_rate_now(&a->plan, q->state.started, q->state.counts[EX_SUCCESS]) : 0;
     if (per_hour == 0 && a->plan.bytes_per_second == 0 && p->per_hour == 0 && p->bytes_per_second == 0)
         return ERR_NONE;
-    q->state.rate_at = next_slot(q->state.rate_at, now, 1, per_hour * 1000000 / 3600);
-    q->state.bytes_at = next_slot(q->state.bytes_at, now, bytes, a->plan.bytes_per_second * 1000000);
-    q->all.rate_at = next_slot(q->all.rate_at, now, 1, p->per_hour * 1000000 / 3600);
-    q->all.bytes_at = next_slot(q->all.bytes_at, now, bytes, p->bytes_per_second * 1000000);
+    q->state.rate_at = next_slot(q->state.rate_at, now, 1, per_hour);
+    q->state.bytes_at = next_slot(q->state.bytes_at, now, bytes, a->plan.bytes_per_second * 3600);
+    q->all.rate_at = next_slot(q->all.rate_at, now, 1, p->per_hour);
+    q->all.bytes_at = next_slot(q->all.bytes_at, now, bytes, p->bytes_per_second * 3600);
     enum err err = tx->db->job_state_put(tx->s, &q->state, tx->why);
     return err ? err : tx->db->job_state_put(tx->s, &q->all, tx->why);
 }
@@ -192,6 +192,8 @@ enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, st
         err = ask(tx, node, jobs[i], occasion, NULL, &q, &v);
         if (err == ERR_NONE)
             err = book(tx, node, jobs[i], &q, &v);
+        if (err == ERR_NONE && v.decision == DECIDE_NO_NETWORK)
+            to->verdict = v; /* worth telling, unless another job has more to say */
         if (err != ERR_NONE || !decision_blocks(v.decision))
             continue;
         to->verdict = v;

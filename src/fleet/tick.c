@@ -243,7 +243,7 @@ static enum err sweep(struct ticking *t, struct active *a, struct job_state *sta
         text_copy(state->sweep_after, sizeof state->sweep_after, page[count - 1].node_id);
     if (count < SWEEP_BATCH)
         state->sweep = SWEEP_NONE;
-    t->is_more |= state->sweep != SWEEP_NONE;
+    t->is_more |= count > 0; /* what it moved may be due now */
     if ((err = tx->db->job_state_put(tx->s, state, tx->why)) != ERR_NONE)
         return err;
     return state->sweep == SWEEP_NONE ? job_review(tx, a, state) : ERR_NONE;

@@ -188,6 +188,13 @@ static void words(void)
                       "i\"},\"Light\":{\"Power\":true,\"Hue\":12,\"T\":-1.5e3,\"O\":{\"a\":[1]}}}"));
     put("zone", "european", bytes_of_text("CET-1CEST,M3.5.0,M10.5.0/3"));
     put("zone", "odd", bytes_of_text("<-03>3:30<-02>,J60/-2,299/25:00:01"));
+    put("query", "rule", bytes_of_text("node_type: Light && node_model: X || !(tag ~ \"a:*\" and seen < 7d)"));
+    put("query", "list", bytes_of_text("online and platform in (esp32, 'esp32c3') and not fw_version >= 1.2.0-rc1"));
+    put("rollout", "all",
+        bytes_of_text("phase 1% success 95% ended 70% soak 1h; phase 500 nodes; rate 50/min x1.5 every 9 succeeded max "
+                      "9/s; abort any 5% min 2 sequential pause; in-flight 2; bytes 5M/s; retry 3 backoff 10m"));
+    put("streamjson", "request", bytes_of_text("{\"f\":1,\"l\":4096,\"o\":0,\"b\":\"//8=\",\"n\":16}"));
+    put("streamjson", "topic", bytes_of_text("$aws/things/n1/streams/J1/get/json"));
     put("base64", "text", bytes_of_text("aGVsbG8="));
 }
 

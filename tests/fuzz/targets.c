@@ -9,6 +9,8 @@
 #include "codec/encode.h"
 #include "codec/json.h"
 #include "flash/partition.h"
+#include "fleet/query.h"
+#include "fleet/rollout.h"
 #include "image/encrypted.h"
 #include "image/image.h"
 #include "image/signature.h"
@@ -18,7 +20,9 @@
 #include "ota/ota.h"
 #include "ota/stream.h"
 #include "wire/message.h"
+#include "wire/stream_json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +152,63 @@ static void fuzz_zone(struct bytes in)
     zone_parse(&zone, text);
     for (int64_t at = -4000000000; at < 8000000000; at += 123456789)
         must(zone_minute(&zone, at) >= 0 && zone_minute(&zone, at) < 1440);
+}
+
+static void as_text(char *to, size_t size, struct bytes in)
+{
+    size_t n = in.len < size - 1 ? in.len : size - 1;
+    memcpy(to, in.at, n);
+    to[n] = '\0';
+}
+
+/* A query that was read can be asked, and its contrary answers the contrary. */
+static void fuzz_query(struct bytes in)
+{
+    static const struct node node = {.id = "n", .fw_version = "1.0", .tags = "a:b\n", .seen_at = 5};
+    char text[QUERY_SIZE], contrary[QUERY_SIZE + 8];
+    struct query q, not_q;
+    as_text(text, sizeof text, in);
+    if (query_read(&q, text, NULL) != ERR_NONE || q.count == 0)
+        return;
+    snprintf(contrary, sizeof contrary, "not (%s)", text);
+    if (query_read(&not_q, contrary, NULL) == ERR_NONE)
+        must(query_matches(&q, &node, NULL, 10) != query_matches(&not_q, &node, NULL, 10));
+}
+
+/* Whatever plan was read, its numbers stay in bounds. */
+static void fuzz_rollout(struct bytes in)
+{
+    char text[PLAN_SIZE], why[100];
+    struct rollout r;
+    as_text(text, sizeof text, in);
+    if (rollout_read(&r, text, NULL) != ERR_NONE)
+        return;
+    must(r.phase_count <= ROLLOUT_PHASES && r.abort_count <= ROLLOUT_ABORTS);
+    for (int64_t n = 1; n < 100000000; n *= 7) {
+        struct rollout_score s = {
+            .audience = n, .started = n, .ended = n / 2, .succeeded = n / 3, .failures = {0, n / 9, n / 9}};
+        for (unsigned p = 0; p <= r.phase_count; p++) {
+            must(rollout_limit(&r, p, n) >= 0 && rollout_limit(&r, p, n) <= n);
+            must(rollout_reach(&r, p, n) <= ROLLOUT_PLACES);
+            rollout_gate_holds(&r, p, &s);
+        }
+        must(rollout_rate_now(&r, n, n / 2) >= 0);
+        rollout_crossed(&r, &s, why, sizeof why);
+    }
+}
+
+static void fuzz_streamjson(struct bytes in)
+{
+    struct stream_request r;
+    struct stream_topic topic;
+    uint8_t room[STREAM_BITMAP_MAX];
+    char text[200], again[STREAM_TOPIC_SIZE];
+    if (stream_request_read_json(&r, room, in))
+        must(r.block_bytes > 0 && r.count > 0 && (r.bitmap.len == 0 || r.bitmap.len >= (r.count + 7) / 8));
+    as_text(text, sizeof text, in);
+    if (stream_topic_read(&topic, text) &&
+        stream_topic_in(again, sizeof again, topic.kind, topic.form, topic.node_id, topic.stream_id))
+        must(strcmp(text, again) == 0);
 }
 
 static void fuzz_topic(struct bytes in)
