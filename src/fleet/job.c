@@ -71,13 +71,15 @@ struct counter {
     enum err err;
 };
 
-/* Nodes that have an execution stay counted, also when they do not fit any more. */
+/* Nodes that have an execution stay counted, whether they still fit or not; who is left out and has none is not. */
 static bool count_node(struct node_visitor *v, const struct node *node)
 {
     struct counter *c = (struct counter *)v;
     struct execution e;
     bool is_target = false;
     c->err = job_is_for(c->tx, c->active, node, &is_target);
+    if (c->err == ERR_NONE && is_target && c->active->has_exclude)
+        is_target = !job_excludes(c->tx, c->active, node);
     if (c->err == ERR_NONE && !is_target)
         is_target = c->tx->db->execution_get(c->tx->s, c->active->job.id, node->id, &e, NULL) == ERR_NONE;
     c->count += is_target;
@@ -86,7 +88,7 @@ static bool count_node(struct node_visitor *v, const struct node *node)
 
 bool job_is_cheap_to_count(const struct active *a)
 {
-    return a->job.is_for_everyone || (a->job.group_count == 0 && !a->has_query);
+    return !a->has_exclude && (a->job.is_for_everyone || (a->job.group_count == 0 && !a->has_query));
 }
 
 static enum err count_named(struct tx *tx, const struct active *a, int64_t *count)
@@ -101,7 +103,7 @@ static enum err count_named(struct tx *tx, const struct active *a, int64_t *coun
 enum err job_count_audience(struct tx *tx, const struct active *a, int64_t *count)
 {
     struct counter c = {{count_node}, tx, a, 0, ERR_NONE};
-    if (a->job.is_for_everyone)
+    if (job_is_cheap_to_count(a) && a->job.is_for_everyone)
         return tx->db->node_count(tx->s, count, tx->why);
     if (job_is_cheap_to_count(a))
         return count_named(tx, a, count);
@@ -646,6 +648,7 @@ static enum err edit(struct tx *tx, const char *id, const struct job_edit *e, st
         text_copy(job->exclude, sizeof job->exclude, e->exclude);
         to->state.sweep = SWEEP_EXCLUDE;
         to->state.sweep_after[0] = '\0';
+        to->state.counted_at = 0;
     }
     to->state.gate_at = 0;
     struct rollout plan;
@@ -681,6 +684,7 @@ static enum err exclude(struct tx *tx, const char *id, const char *query, struct
     text_copy(to->job.exclude, sizeof to->job.exclude, joined);
     to->state.sweep = SWEEP_EXCLUDE;
     to->state.sweep_after[0] = '\0';
+    to->state.counted_at = 0;
     if ((err = active_write(tx, &to->job)) != ERR_NONE ||
         (err = tx->db->job_state_put(tx->s, &to->state, tx->why)) != ERR_NONE)
         return err;

@@ -154,7 +154,7 @@ static enum err take_rate(struct words *w, int64_t *per_hour)
     char *end;
     long long n = strtoll(w->word, &end, 10);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (end != w->word && n > 0 && n <= 1000000 && strcasecmp(end, units[i].unit) == 0) {
+        if (end != w->word && n > 0 && n <= 100000000 && strcasecmp(end, units[i].unit) == 0) {
             *per_hour = n * units[i].times;
             words_next(w);
             return ERR_NONE;
@@ -241,7 +241,7 @@ static enum err read_bytes(struct rollout *r, struct words *w)
     char *end;
     long long n = strtoll(w->word, &end, 10);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (end != w->word && n > 0 && n <= 1000000 && strcasecmp(end, units[i].unit) == 0) {
+        if (end != w->word && n > 0 && n <= 1000000000 && strcasecmp(end, units[i].unit) == 0) {
             r->bytes_per_second = n * units[i].times;
             words_next(w);
             return ERR_NONE;
@@ -287,6 +287,66 @@ enum err rollout_read(struct rollout *r, const char *text, struct why *why)
     if (err != ERR_NONE)
         *r = (struct rollout){.retries = -1};
     return err;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static void write_phase(struct text *t, const struct rollout_phase *p)
+{
+    if (p->count > 0)
+        text_add(t, "phase %lld", (long long)p->count);
+    else
+        text_add(t, "phase %u.%u%%", p->permille / 10, p->permille % 10);
+    text_add(t, " success %u.%u%% ended %u.%u%%", p->success_permille / 10, p->success_permille % 10,
+             p->ended_permille / 10, p->ended_permille % 10);
+    if (p->soak_ms > 0)
+        text_add(t, " soak %llds", (long long)(p->soak_ms / 1000));
+    text_add(t, "; ");
+}
+
+static void write_rate(struct text *t, const struct rollout_rate *r)
+{
+    text_add(t, "rate %lld/h", (long long)r->per_hour);
+    if (r->growth_every > 0)
+        text_add(t, " x%u.%02u every %lld %s", r->growth_percent / 100, r->growth_percent % 100,
+                 (long long)r->growth_every, r->is_by_success ? "succeeded" : "started");
+    if (r->max_per_hour > 0)
+        text_add(t, " max %lld/h", (long long)r->max_per_hour);
+    text_add(t, "; ");
+}
+
+static const char *word_of(uint32_t set)
+{
+    if (set == ERRORS)
+        return "failed";
+    for (unsigned i = FAILURE_NONE + 1; i < FAILURE_KINDS; i++)
+        if (set == BIT(i))
+            return kinds[i].text;
+    return "any";
+}
+
+bool rollout_write(const struct rollout *r, char *to, size_t size)
+{
+    struct text t;
+    text_init(&t, to, size);
+    for (unsigned i = 0; i < r->phase_count; i++)
+        write_phase(&t, &r->phases[i]);
+    if (r->rate.per_hour > 0)
+        write_rate(&t, &r->rate);
+    for (unsigned i = 0; i < r->abort_count; i++) {
+        const struct rollout_abort *a = &r->aborts[i];
+        text_add(&t, "abort %s %u.%u%% min %lld%s%s; ", word_of(a->kinds), a->permille / 10, a->permille % 10,
+                 (long long)a->min, a->is_sequential ? " sequential" : "", a->is_pause ? " pause" : "");
+    }
+    if (r->max_in_flight > 0)
+        text_add(&t, "in-flight %lld; ", (long long)r->max_in_flight);
+    if (r->bytes_per_second > 0)
+        text_add(&t, "bytes %lld/s; ", (long long)r->bytes_per_second);
+    if (r->retries >= 0)
+        text_add(&t, "retry %lld", (long long)r->retries);
+    if (r->retries >= 0 && r->backoff_ms > 0)
+        text_add(&t, " backoff %llds", (long long)(r->backoff_ms / 1000));
+    return !t.is_cut;
 }
 
 /* --- phases ----------------------------------------------------------------------------------- */

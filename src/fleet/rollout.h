@@ -68,6 +68,9 @@ struct rollout {
 /* ERR_FORMAT with a column.  An empty text: everyone at once, nothing stops it. */
 enum err rollout_read(struct rollout *r, const char *text, struct why *why);
 
+/* The plan as a text that reads the same.  False when it does not fit. */
+bool rollout_write(const struct rollout *r, char *to, size_t size);
+
 /* How many nodes may have been started in the phase with that index; `audience` after the last one. */
 int64_t rollout_limit(const struct rollout *r, unsigned phase, int64_t audience);
 

@@ -42,25 +42,45 @@ static enum err find_by_name(struct client *c, const struct noun *noun, const ch
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+static void write_list(struct json_out *out, const char *key, const char *joined)
+{
+    char text[2048], *save = NULL;
+    text_copy(text, sizeof text, joined);
+    json_out_array(out, key);
+    for (char *at = strtok_r(text, ",", &save); at; at = strtok_r(NULL, ",", &save))
+        json_out_text(out, NULL, at);
+    json_out_end_array(out);
+}
+
 static void write_order(struct buf *body, const struct options *o, const char *image_id)
 {
+    static const struct {
+        const char *option, *member;
+    } texts[] = {{"description", "description"}, {"query", "query"}, {"exclude", "exclude"}, {"rollout", "rollout"}};
     struct json_out out;
     json_out_init(&out, body);
     json_out_object(&out, NULL);
     json_out_text(&out, "ota_job_name", option(o, "name"));
     json_out_text(&out, "ota_image_id", image_id);
-    if (option(o, "description") != NULL)
-        json_out_text(&out, "description", option(o, "description"));
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (option(o, texts[i].option) != NULL)
+            json_out_text(&out, texts[i].member, option(o, texts[i].option));
     if (option(o, "priority") != NULL)
         json_out_int(&out, "priority", strtol(option(o, "priority"), NULL, 10));
+    if (option(o, "timeout") != NULL)
+        json_out_int(&out, "timeout", strtol(option(o, "timeout"), NULL, 10));
     if (option(o, "metadata") != NULL)
         json_out_raw(&out, "metadata", option(o, "metadata"));
-    json_out_array(&out, option(o, "all") ? "groups" : "nodes");
     if (option(o, "all") != NULL)
-        json_out_text(&out, NULL, "FFFF-FFFF");
-    for (unsigned i = 0; option(o, "all") == NULL && i < o->count; i++)
-        json_out_text(&out, NULL, o->arguments[i]);
-    json_out_end_array(&out);
+        write_list(&out, "groups", "FFFF-FFFF");
+    else if (option(o, "group") != NULL)
+        write_list(&out, "groups", option(o, "group"));
+    if (o->count > 0) {
+        json_out_array(&out, "nodes");
+        for (unsigned i = 0; i < o->count; i++)
+            json_out_text(&out, NULL, o->arguments[i]);
+        json_out_end_array(&out);
+    }
     json_out_end_object(&out);
 }
 
@@ -76,50 +96,73 @@ static enum err check_metadata(const char *text, struct why *why)
     return err ? why_add(why, ERR_USAGE, "--metadata") : ERR_NONE;
 }
 
-enum err command_job_start(int argc, char **argv, struct why *why)
+/* Of job start and job plan. */
+static const struct option_row order_rows[] = {
+    {"image", 'i', "NAME|ID", "The image to install"},
+    {"name", 'n', "NAME", "Name of the job (default: the image's name and a number)"},
+    {"all", 'a', NULL, "Every node"},
+    {"group", 'g', "ID,...", "The nodes of these groups"},
+    {"query", 'q', "QUERY", "The nodes that fit: \"model = L1 and fw_version < 1.4\""},
+    {"exclude", 'x', "QUERY", "Leave these out"},
+    {"rollout", 'r', "ROLLOUT", "How it goes out: \"phase 1% soak 1h; phase 100%; abort any 5% min 20\""},
+    {"force-push", 'f', NULL, "Tell the nodes at once; else they get it when they ask"},
+    {"continuous", 'c', NULL, "Also for nodes that come later"},
+    {"approval", 'A', NULL, "Only where the node's user says yes"},
+    {"description", 'd', "TEXT", "What the update is for"},
+    {"priority", 'p', "1..10", "1 goes first (default: 5)"},
+    {"timeout", 't', "SECONDS", "The job ends after this"},
+    {"metadata", 'm', "JSON", "Download window, validity and your own keys, for the nodes"},
+    {"watch", 'w', NULL, "Follow it to its end"},
+    {NULL, 0, NULL, NULL},
+};
+
+static void default_name(struct options *o, char *name, size_t size)
 {
-    static const struct option_row rows[] = {
-        {"image", 'i', "NAME|ID", "The image to install"},
-        {"name", 'n', "NAME", "Name of the job (default: the image's name and a number)"},
-        {"all", 'a', NULL, "Every node, those that are added later too"},
-        {"force-push", 'f', NULL, "Tell the nodes at once; else they get it when they ask"},
-        {"description", 'd', "TEXT", "What the update is for"},
-        {"priority", 'p', "1..10", "1 goes first (default: 5)"},
-        {"metadata", 'm', "JSON", "Download window, validity and your own keys, for the nodes"},
-        {"watch", 'w', NULL, "Follow it to its end"},
-        {NULL, 0, NULL, NULL},
-    };
-    static const struct command_line line = {rows, "[NODE-ID...]", "Start an update job for nodes, or for all.", 0,
-                                             ARGUMENTS_MAX};
-    struct options o;
-    struct client c;
-    char image_id[64], name[300];
-    struct json *doc = NULL;
+    struct timespec now; /* to the microsecond: scripts start jobs one right after the other */
+    if (option(o, "name") != NULL)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(name, size, "%.200s %lld", option(o, "image"), now.tv_sec * 1000000LL + now.tv_nsec / 1000);
+    for (unsigned i = 0; order_rows[i].name != NULL; i++)
+        if (strcmp(order_rows[i].name, "name") == 0)
+            o->values[i] = name;
+}
+
+/* Sends the order that the options describe to a path of REST. */
+static enum err send_order(struct client *c, struct options *o, const char *path, struct json **doc, struct why *why)
+{
+    char image_id[64], name[300], with_flags[200];
     struct buf body = {0};
-    options_parse(&o, argc, argv, &line);
-    if (option(&o, "image") == NULL)
+    if (option(o, "image") == NULL)
         return why_set(why, ERR_USAGE, "say which image: --image NAME");
-    if (o.count == 0 && option(&o, "all") == NULL)
-        return why_set(why, ERR_USAGE, "name nodes, or give --all");
-    enum err err = check_metadata(option(&o, "metadata"), why);
+    if (o->count == 0 && !option(o, "all") && !option(o, "group") && !option(o, "query"))
+        return why_set(why, ERR_USAGE, "name nodes, or give --all, --group or --query");
+    enum err err = check_metadata(option(o, "metadata"), why);
     if (err == ERR_NONE)
-        err = client_open(&c, why);
+        err = client_open(c, why);
     if (err == ERR_NONE)
-        err = find_by_name(&c, &images, option(&o, "image"), image_id, sizeof image_id, why);
+        err = find_by_name(c, &images, option(o, "image"), image_id, sizeof image_id, why);
     if (err != ERR_NONE)
         return err;
-    if (option(&o, "name") == NULL) {
-        struct timespec now; /* to the microsecond: scripts start jobs one right after the other */
-        clock_gettime(CLOCK_REALTIME, &now);
-        snprintf(name, sizeof name, "%.200s %lld", option(&o, "image"), now.tv_sec * 1000000LL + now.tv_nsec / 1000);
-        for (unsigned i = 0; rows[i].name != NULL; i++)
-            if (strcmp(rows[i].name, "name") == 0)
-                o.values[i] = name;
-    }
-    write_order(&body, &o, image_id);
-    err = client_call(&c, "POST", option(&o, "force-push") ? "/v1/admin/otajob?force_push=true" : "/v1/admin/otajob",
-                      body.at, &doc, why);
+    default_name(o, name, sizeof name);
+    write_order(&body, o, image_id);
+    snprintf(with_flags, sizeof with_flags, "%s?force_push=%s&continuous=%s&user_approval=%s", path,
+             option(o, "force-push") ? "true" : "false", option(o, "continuous") ? "true" : "false",
+             option(o, "approval") ? "true" : "false");
+    err = client_call(c, "POST", with_flags, body.at, doc, why);
     buf_deinit(&body);
+    return err;
+}
+
+enum err command_job_start(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {
+        order_rows, "[NODE-ID...]", "Start an update job for nodes, groups, a query, or all.", 0, ARGUMENTS_MAX};
+    struct options o;
+    struct client c;
+    struct json *doc = NULL;
+    options_parse(&o, argc, argv, &line);
+    enum err err = send_order(&c, &o, "/v1/admin/otajob", &doc, why);
     if (err != ERR_NONE)
         return err;
     if (o.is_json)
@@ -128,6 +171,79 @@ enum err command_job_start(int argc, char **argv, struct why *why)
         printf("Job %s started.\n", text_of(doc, "ota_job_id"));
     if (option(&o, "watch") != NULL)
         err = watch_job(&c, text_of(doc, "ota_job_id"), o.is_json, why);
+    json_free(doc);
+    return err;
+}
+
+/* --- plan ------------------------------------------------------------------------------------- */
+
+#define CURVE_LINES 20
+#define CURVE_WIDTH 50
+
+static void print_time(int64_t seconds)
+{
+    if (seconds >= 86400)
+        printf("%lld d %02lld h", (long long)(seconds / 86400), (long long)(seconds % 86400 / 3600));
+    else if (seconds >= 3600)
+        printf("%lld h %02lld min", (long long)(seconds / 3600), (long long)(seconds % 3600 / 60));
+    else
+        printf("%lld min %02lld s", (long long)(seconds / 60), (long long)(seconds % 60));
+}
+
+static void print_curve(const struct json *curve, int64_t nodes)
+{
+    int count = 0, i = 0;
+    JSON_EACH (point, curve)
+        count++;
+    int every = count > CURVE_LINES ? (count + CURVE_LINES - 1) / CURVE_LINES : 1;
+    JSON_EACH (point, curve) {
+        if (i++ % every != 0 && i != count)
+            continue;
+        int64_t good = int_of(point, "success");
+        printf("  %8.2f h %9" PRId64 " begun %9" PRId64 " updated  %s%.*s%s\n", (double)int_of(point, "at_s") / 3600,
+               int_of(point, "begun"), good, style(STYLE_GREEN), nodes ? (int)(good * CURVE_WIDTH / nodes) : 0,
+               "##################################################", style(STYLE_NONE));
+    }
+}
+
+static void print_plan(const struct json *doc)
+{
+    const struct json *bad = json_get(doc, "if_half_fail");
+    int64_t nodes = int_of(doc, "nodes"), simulated = int_of(doc, "simulated_nodes");
+    printf("%lld nodes", (long long)nodes);
+    if (simulated > 0 && simulated < nodes)
+        printf(", a sample of %lld simulated", (long long)simulated);
+    printf(". ");
+    if (int_of(doc, "finish_s") > 0) {
+        printf("Done after ");
+        print_time(int_of(doc, "finish_s"));
+        printf(", ");
+    }
+    printf("%lld MB go out, at most %lld nodes at work at a time.\n", (long long)(int_of(doc, "bytes") / 1000000),
+           (long long)int_of(doc, "most_at_work"));
+    print_curve(json_get(doc, "curve"), nodes);
+    if (simulated > 0)
+        printf("If the image failed on half of the nodes, %lld would have booted it%s%s.\n",
+               (long long)int_of(bad, "nodes_hit"), *text_of(bad, "stopped") ? " before the job stops: " : "",
+               text_of(bad, "stopped"));
+    JSON_EACH (risk, json_get(doc, "risks"))
+        printf("%s!%s %s\n", style(STYLE_YELLOW), style(STYLE_NONE), json_text(risk));
+}
+
+enum err command_job_plan(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {order_rows, "[NODE-ID...]",
+                                             "Simulate a job before starting it: how long, how much, what if.", 0,
+                                             ARGUMENTS_MAX};
+    struct options o;
+    struct client c;
+    struct json *doc = NULL;
+    options_parse(&o, argc, argv, &line);
+    enum err err = send_order(&c, &o, "/v1/admin/otajob/plan", &doc, why);
+    if (err == ERR_NONE && o.is_json)
+        print_json(doc);
+    else if (err == ERR_NONE)
+        print_plan(doc);
     json_free(doc);
     return err;
 }
@@ -183,6 +299,129 @@ enum err command_job_cancel(int argc, char **argv, struct why *why)
     return err;
 }
 
+/* --- pause, resume, exclude, retry, why, clusters --------------------------------------------- */
+
+static const struct option_row no_rows[] = {{NULL, 0, NULL, NULL}};
+
+/* A verb of a job: its id and one text more go to REST. */
+static enum err job_verb(int argc, char **argv, const struct command_line *line, const char *path, const char *member,
+                         const char *said, struct why *why)
+{
+    struct options o;
+    struct client c;
+    struct json *doc = NULL;
+    struct json_out out;
+    struct buf body = {0};
+    char id[64];
+    options_parse(&o, argc, argv, line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = find_by_name(&c, &jobs, o.arguments[0], id, sizeof id, why);
+    if (err != ERR_NONE)
+        return err;
+    json_out_init(&out, &body);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "ota_job_id", id);
+    if (member != NULL && o.count > 1)
+        json_out_text(&out, member, o.arguments[1]);
+    if (line->rows != no_rows && option(&o, "all") != NULL)
+        json_out_bool(&out, "all", true);
+    json_out_end_object(&out);
+    err = client_call(&c, "POST", path, body.at, &doc, why);
+    buf_deinit(&body);
+    if (err == ERR_NONE && o.is_json)
+        print_json(doc);
+    else if (err == ERR_NONE)
+        printf("Job %s %s.\n", text_of(doc, "ota_job_name"), said);
+    json_free(doc);
+    return err;
+}
+
+enum err command_job_pause(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {no_rows, "JOB [REASON]", "Offer a job to nobody until it is resumed.", 1,
+                                             2};
+    return job_verb(argc, argv, &line, "/v1/admin/otajob/pause", "reason", "is paused", why);
+}
+
+enum err command_job_resume(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {no_rows, "JOB", "Let a paused job go on.", 1, 1};
+    return job_verb(argc, argv, &line, "/v1/admin/otajob/resume", NULL, "goes on", why);
+}
+
+enum err command_job_exclude(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {no_rows, "JOB QUERY",
+                                             "Leave out nodes that fit a query, also those that failed already.", 2, 2};
+    return job_verb(argc, argv, &line, "/v1/admin/otajob/exclude", "query", "leaves them out", why);
+}
+
+enum err command_job_retry(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {{"all", 'a', NULL, "Also nodes that rolled back or rejected it"},
+                                             {NULL, 0, NULL, NULL}};
+    static const struct command_line line = {rows, "JOB", "Offer a job again to nodes that gave up or timed out.", 1,
+                                             1};
+    return job_verb(argc, argv, &line, "/v1/admin/otajob/retry", NULL, "is tried again", why);
+}
+
+/* GET of a path with a job's id; further text is added by the caller. */
+static enum err job_question(const struct options *o, const char *path, const char *node, struct json **doc,
+                             struct why *why)
+{
+    struct client c;
+    char id[64], with_id[300];
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = find_by_name(&c, &jobs, o->arguments[0], id, sizeof id, why);
+    if (err != ERR_NONE)
+        return err;
+    snprintf(with_id, sizeof with_id, "%s?ota_job_id=%s%s%.64s", path, id, node ? "&node_id=" : "", node ? node : "");
+    return client_call(&c, "GET", with_id, NULL, doc, why);
+}
+
+enum err command_job_why(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {no_rows, "JOB NODE-ID",
+                                             "Why a node was or was not offered a job, and when next.", 2, 2};
+    struct options o;
+    struct json *doc = NULL;
+    options_parse(&o, argc, argv, &line);
+    enum err err = job_question(&o, "/v1/admin/otajob/why", o.arguments[1], &doc, why);
+    if (err == ERR_NONE && o.is_json)
+        print_json(doc);
+    else if (err == ERR_NONE) {
+        time_t next = (time_t)(int_of(doc, "next_ms") / 1000);
+        char text[40] = "";
+        struct tm when;
+        if (json_get(doc, "next_ms") != NULL && localtime_r(&next, &when) != NULL)
+            strftime(text, sizeof text, "; next at %Y-%m-%d %H:%M:%S", &when);
+        printf("%s (%s)%s.\n", text_of(doc, "reason"), text_of(doc, "decision"), text);
+    }
+    json_free(doc);
+    return err;
+}
+
+enum err command_job_clusters(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {no_rows, "JOB", "Failures of a job that look alike, the largest first.", 1,
+                                             1};
+    struct options o;
+    struct json *doc = NULL;
+    options_parse(&o, argc, argv, &line);
+    enum err err = job_question(&o, "/v1/admin/otajob/clusters", NULL, &doc, why);
+    if (err == ERR_NONE && o.is_json)
+        print_json(doc);
+    else if (err == ERR_NONE)
+        JSON_EACH (row, json_get(doc, "clusters"))
+            printf("%6" PRId64 " nodes  %-12s %-10s %s\n              pluvio job exclude %s '%s'\n",
+                   int_of(row, "nodes"), text_of(row, "state"), text_of(row, "kind"), text_of(row, "info"),
+                   o.arguments[0], text_of(row, "query"));
+    json_free(doc);
+    return err;
+}
+
 enum err command_job_watch(int argc, char **argv, struct why *why)
 {
     static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
@@ -214,6 +453,8 @@ static const struct look {
     {"rebooting", "↻", STYLE_BLUE, 100}, {"on-trial", "?", STYLE_YELLOW, 100}, {"provisional", "?", STYLE_YELLOW, 100},
     {"delayed", "…", STYLE_YELLOW, 0},   {"failed", "!", STYLE_YELLOW, 0},     {"success", "✓", STYLE_GREEN, 100},
     {"rejected", "✗", STYLE_RED, 0},     {"rolled-back", "↶", STYLE_RED, 0},   {"gave-up", "✗", STYLE_RED, 0},
+    {"waiting", "·", STYLE_DIM, 0},      {"timed-out", "✗", STYLE_RED, 0},     {"cancelled", "-", STYLE_DIM, 0},
+    {"excluded", "-", STYLE_DIM, 0},
 };
 
 static const struct look *look_of(const char *state)

@@ -48,9 +48,18 @@ static const struct command {
     {"flash", "split", "Take a flash dump apart", command_flash_split},
     {"flash", "join", "Put one together", command_flash_join},
     {"job", "start", "Start an update job", command_job_start},
+    {"job", "plan", "Simulate a job before starting it", command_job_plan},
     {"job", "watch", "Follow a job live to its end", command_job_watch},
     {"job", "list", "List jobs", command_job_list},
+    {"job", "pause", "Offer a job to nobody until it is resumed", command_job_pause},
+    {"job", "resume", "Let a paused job go on", command_job_resume},
+    {"job", "why", "Why a node was or was not offered a job, and when next", command_job_why},
+    {"job", "clusters", "Failures of a job that look alike", command_job_clusters},
+    {"job", "exclude", "Leave out nodes that fit a query", command_job_exclude},
+    {"job", "retry", "Offer a job again to nodes that failed", command_job_retry},
     {"job", "cancel", "Offer a job to no further node", command_job_cancel},
+    {"group", "add", "Make a group of nodes, by name or by a query", command_group_add},
+    {"group", "list", "List groups", command_group_list},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])

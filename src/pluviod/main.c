@@ -10,6 +10,7 @@
 #include "pluviod/bus.h"
 #include "pluviod/http.h"
 #include "pluviod/settings.h"
+#include "pluviod/scratch.h"
 #include "pluviod/system.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -42,6 +43,7 @@ struct server {
     struct broker broker;
     struct bus_thread *bus;
     struct rest rest;
+    struct scratch scratch;
     struct http *http;
     char *hosts[HOSTS_MAX];
     unsigned host_count;
@@ -180,7 +182,8 @@ static enum err fleet_up(struct server *s, struct why *why)
     s->bell.ring = ring;
     pthread_mutex_init(&s->bell_lock, NULL);
     fleet_init(&s->fleet, sqlite_store_port(s->store), &s->entropy, &s->log, &s->bell);
-    return fleet_start(&s->fleet, system_now(), why);
+    enum err err = settings_budgets(&s->settings, &s->fleet.policy, why);
+    return err ? err : fleet_start(&s->fleet, system_now(), why);
 }
 
 static void fleet_down(struct server *s)
@@ -191,8 +194,9 @@ static void fleet_down(struct server *s)
 static enum err rest_up(struct server *s, struct why *why)
 {
     s->urls.image_url = image_url;
+    scratch_init(&s->scratch);
     s->rest = (struct rest){&s->fleet,     &s->blob.port, &s->keys,       &s->entropy, &s->log,
-                            s->public_url, s->mqtt_host,  PLUVIO_VERSION, web_pages};
+                            s->public_url, s->mqtt_host,  PLUVIO_VERSION, web_pages,   &s->scratch.port};
     (void)why;
     return ERR_NONE;
 }

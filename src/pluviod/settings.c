@@ -1,6 +1,7 @@
 #include "pluviod/settings.h"
 
 #include "base/text.h"
+#include "fleet/decide.h"
 
 #include <argp.h>
 #include <ctype.h>
@@ -50,10 +51,15 @@ static const struct setting {
      "Name of the administrator made at first start (default: admin@localhost)", 3},
     {"mosquitto", TEXT(mosquitto), "mosquitto", "PROGRAM", "The broker's program (default: mosquitto)", 3},
     {"plugin", TEXT(plugin), "", "FILE", "Our broker plugin (default: beside this program)", 3},
+    {"max-in-flight", TEXT(max_in_flight), "0", "NODES", "Nodes of all jobs at work at a time; 0: no limit", 4},
+    {"max-rate", TEXT(max_rate), "0", "N/s|min|h", "Offers of all jobs: 50/min; 0: no limit", 4},
+    {"max-bytes", TEXT(max_bytes), "0", "N/s", "Bytes of images that are offered: 500k/s, 5M/s; 0: no limit", 4},
+    {"max-per-network", TEXT(max_per_network), "0", "NODES",
+     "Nodes of one local network at work at a time; 0: no limit", 4},
     {"fault", TEXT(fault), "", "TEXT",
      "For tests: die by SIGKILL when a status report that contains TEXT has come in from the broker and before "
      "anything is written",
-     4},
+     5},
 };
 
 #define COUNT (sizeof table / sizeof table[0])
@@ -222,4 +228,32 @@ enum log_level settings_log_level(const struct settings *s)
         if (strcmp(names[i], s->log_level) == 0)
             return (enum log_level)i;
     return LOG_INFO;
+}
+
+/* The budgets are words of the rollout language, so one reader knows them all. */
+enum err settings_budgets(const struct settings *s, struct fleet_policy *to, struct why *why)
+{
+    static const char none[] = "0";
+    const struct {
+        const char *value, *statement, *option;
+    } words[] = {{s->max_rate, "rate", "max-rate"},
+                 {s->max_bytes, "bytes", "max-bytes"},
+                 {s->max_in_flight, "in-flight", "max-in-flight"}};
+    char text[PLAN_SIZE] = "", *end;
+    struct rollout r;
+    enum err err = ERR_NONE;
+    for (size_t i = 0; err == ERR_NONE && i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i].value, none) == 0)
+            continue;
+        snprintf(text, sizeof text, "%s %s", words[i].statement, words[i].value);
+        if ((err = rollout_read(&r, text, why)) != ERR_NONE)
+            return why_add(why, ERR_CONFIG, "%s", words[i].option);
+        to->per_hour = r.rate.per_hour ? r.rate.per_hour : to->per_hour;
+        to->bytes_per_second = r.bytes_per_second ? r.bytes_per_second : to->bytes_per_second;
+        to->max_in_flight = r.max_in_flight ? r.max_in_flight : to->max_in_flight;
+    }
+    to->network_max = (unsigned)strtoul(s->max_per_network, &end, 10);
+    return *end == '\0' && s->max_per_network[0]
+               ? ERR_NONE
+               : why_set(why, ERR_CONFIG, "max-per-network must be a number of nodes");
 }

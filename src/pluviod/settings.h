@@ -13,12 +13,17 @@
 
 struct settings {
     char data[400], config[400], address[64], http_address[64], host[512], mqtt_host[256], admin_user[257],
-        mosquitto[400], plugin[400], fault[64], log_level[16];
+        mosquitto[400], plugin[400], fault[64], log_level[16], max_in_flight[24], max_rate[24], max_bytes[24],
+        max_per_network[24];
     int https_port, http_port, node_port, mqtt_port;
 };
 
 /* Reads everything; ends the process for --help, --version and wrong usage, as argp does. */
 enum err settings_read(struct settings *s, int argc, char **argv, struct why *why);
+
+/* The budgets over all jobs.  ERR_CONFIG. */
+struct fleet_policy;
+enum err settings_budgets(const struct settings *s, struct fleet_policy *to, struct why *why);
 
 enum log_level settings_log_level(const struct settings *s);
 

@@ -29,6 +29,7 @@ HANDLER(get_job_status);
 HANDLER(get_job_summary);
 HANDLER(get_timeline);
 HANDLER(post_job_audience);
+HANDLER(post_job_plan);
 HANDLER(post_job_verb);
 HANDLER(get_job_why);
 HANDLER(get_job_clusters);

@@ -1,6 +1,7 @@
 #include "rest/inner.h"
 
 #include "base/text.h"
+#include "sim/plan.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -359,6 +360,80 @@ HANDLER(post_job_audience)
         write_audience(&out, &audience);
         json_out_end_object(&out);
     }
+    free(r.metadata);
+    json_free(doc);
+    return err;
+}
+
+static void write_plan(struct json_out *out, const struct sim_plan *p)
+{
+    json_out_int(out, "nodes", p->nodes);
+    json_out_int(out, "simulated_nodes", p->simulated);
+    json_out_int(out, "finish_s", p->finish_ms / 1000);
+    json_out_int(out, "bytes", p->bytes);
+    json_out_int(out, "most_at_work", p->most_at_work);
+    json_out_int(out, "success", p->states[EX_SUCCESS]);
+    json_out_int(out, "gave_up", p->states[EX_GAVE_UP]);
+    json_out_array(out, "curve");
+    for (unsigned i = 0; i < p->points; i++) {
+        json_out_object(out, NULL);
+        json_out_int(out, "at_s", p->curve[i].at_ms / 1000);
+        json_out_int(out, "begun", p->curve[i].offered);
+        json_out_int(out, "ended", p->curve[i].ended);
+        json_out_int(out, "success", p->curve[i].succeeded);
+        json_out_end_object(out);
+    }
+    json_out_end_array(out);
+    json_out_object(out, "if_half_fail");
+    json_out_int(out, "nodes_hit", p->hit_if_bad);
+    json_out_text(out, "stopped", p->stopped_if_bad);
+    json_out_end_object(out);
+    json_out_array(out, "risks");
+    for (unsigned i = 0; i < p->risk_count; i++)
+        json_out_text(out, NULL, p->risks[i]);
+    json_out_end_array(out);
+}
+
+static enum err plan_order(struct rest *rest, const struct rest_request *q, const struct job_order *o,
+                           struct rest_response *p, struct why *why)
+{
+    struct audience audience;
+    struct image image;
+    struct sim_plan *plan = calloc(1, sizeof *plan);
+    if (plan == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory");
+    enum err err = rest->scratch ? ERR_NONE : why_set(why, ERR_BODY, "dry runs are not set up here");
+    if (err == ERR_NONE)
+        err = fleet_job_audience(rest->fleet, o, q->now, &audience, why);
+    if (err == ERR_NONE)
+        err = fleet_image_get(rest->fleet, o->image_id, &image, why);
+    struct sim_plan_request request = {.audience = &audience,
+                                       .rollout = o->plan,
+                                       .image_bytes = image.size_bytes,
+                                       .is_force_push = o->is_force_push,
+                                       .flaky = 10000};
+    if (err == ERR_NONE)
+        err = sim_plan_run(&request, rest->scratch, plan, why);
+    if (err == ERR_NONE) {
+        struct json_out out = answer_success(p);
+        write_plan(&out, plan);
+        json_out_end_object(&out);
+    }
+    free(plan);
+    return err;
+}
+
+/* Takes the body of post_job, simulates, starts nothing. */
+HANDLER(post_job_plan)
+{
+    struct json *doc;
+    struct reading r;
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    err = read_order(q, doc, &r, why);
+    if (err == ERR_NONE)
+        err = plan_order(rest, q, &r.order, p, why);
     free(r.metadata);
     json_free(doc);
     return err;

@@ -34,6 +34,7 @@ static const struct rest_route routes[] = {
     {"GET", "/v1/admin/otajob/status/summary", REST_TOKEN, REST_NO_BODY, get_job_summary},
     {"GET", "/v1/admin/otajob/timeline", REST_TOKEN, REST_NO_BODY, get_timeline},
     {"POST", "/v1/admin/otajob/audience", REST_TOKEN, REST_BODY_MEMORY, post_job_audience},
+    {"POST", "/v1/admin/otajob/plan", REST_TOKEN, REST_BODY_MEMORY, post_job_plan},
     {"POST", "/v1/admin/otajob/pause", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},
     {"POST", "/v1/admin/otajob/resume", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},
     {"POST", "/v1/admin/otajob/edit", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},

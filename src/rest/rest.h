@@ -75,6 +75,8 @@ struct web_page {
     const uint8_t *at, *end;
 };
 
+struct sim_scratch;
+
 struct rest {
     struct fleet *fleet;
     struct blob_store *blob;
@@ -85,6 +87,7 @@ struct rest {
     const char *mqtt_host;  /* what nodes connect to, with ":port" when that is not 8883 */
     const char *version;
     const struct web_page *pages; /* the dashboard; ends with path NULL */
+    struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
 };
 
 /* NULL with the error answer written when no route fits, or when the request is not allowed here. */

@@ -31,7 +31,7 @@ static bool is_at_work(int state)
 
 /* A node that was not at work is let in.  Nodes that were given up and speak all the same are at work too, without
  * having been let in: they may be more than a budget allows, but nobody may follow them. */
-static void check_offer(struct sim *s, unsigned i)
+static void check_offer(struct sim *s, unsigned i, bool is_first)
 {
     struct job_summary sum;
     const struct rollout *plan = &s->jobs[i].plan;
@@ -43,7 +43,7 @@ static void check_offer(struct sim *s, unsigned i)
     if (s->config.policy.max_in_flight > 0 && s->at_work >= s->config.policy.max_in_flight)
         sim_violated(s, "S2: %s is offered while %lld nodes of all jobs are at work, the server allows %lld",
                      s->jobs[i].job.name, (long long)s->at_work, (long long)s->config.policy.max_in_flight);
-    if (plan->phase_count == 0 || fleet_job_get(&s->fleet, s->jobs[i].job.id, &sum, NULL) != ERR_NONE)
+    if (!is_first || plan->phase_count == 0 || fleet_job_get(&s->fleet, s->jobs[i].job.id, &sum, NULL) != ERR_NONE)
         return;
     int64_t limit = rollout_limit(plan, sum.state.phase, sum.state.audience);
     if (sum.state.phase < plan->phase_count && sum.state.started > limit)
@@ -69,7 +69,9 @@ static void follow(struct sim *s, unsigned i, unsigned node, int state)
 {
     uint8_t *known = &s->truths[node].states[i];
     if (state == EX_OFFERED && !is_at_work(*known))
-        check_offer(s, i);
+        check_offer(s, i, (s->truths[node].begun & 1u << i) == 0);
+    if (state == EX_OFFERED)
+        s->truths[node].begun |= 1u << i;
     int change = is_at_work(state) - is_at_work(*known);
     s->jobs[i].at_work += change;
     s->at_work += change;

@@ -32,6 +32,7 @@ struct sim_truth {
     uint32_t confirmed; /* bit per image */
     int64_t wakes_at;
     uint8_t states[SIM_JOBS_MAX]; /* of its executions, as the events told them */
+    uint32_t begun;               /* bit per job that it was offered */
 };
 
 struct sim_entropy {

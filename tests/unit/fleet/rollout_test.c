@@ -41,6 +41,25 @@ static void plans_are_read(void **state)
     plan(" ; ;phase 3; ");
 }
 
+static void plans_are_written_as_they_were_read(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "phase 1% success 95% ended 70% soak 1h; phase 500 nodes; phase 100%",
+        "in-flight 200; bytes 5M/s; retry 3",
+        "rate 50/min x1.5 every 1000 succeeded max 1000/min; retry 0 backoff 10m",
+        "rate 3/s; abort failed 0.5% min 3",
+        "abort rolled-back 5% min 20 pause; abort any 20% sequential; abort timed-out 3%"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char text[PLAN_SIZE];
+        struct rollout r = plan(texts[i]);
+        assert_true(rollout_write(&r, text, sizeof text));
+        struct rollout again = plan(text);
+        assert_memory_equal(&r, &again, sizeof r);
+    }
+}
+
 static void errors_have_a_place(void **state)
 {
     static const struct {
@@ -206,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_read),
+        cmocka_unit_test(plans_are_written_as_they_were_read),
         cmocka_unit_test(errors_have_a_place),
         cmocka_unit_test(phases_fill_in_fleets_of_any_size),
         cmocka_unit_test(rates_grow),
