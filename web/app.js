@@ -79,12 +79,14 @@ const states = {
   'rebooting': ['↻', 'Rebooting', 'move', 100], 'on-trial': ['?', 'On trial', 'wait', 100], 'provisional': ['?', 'To be confirmed', 'wait', 100],
   'delayed': ['…', 'Delayed', 'wait', 0], 'failed': ['!', 'Failed, will retry', 'wait', 0], 'success': ['✓', 'Success', 'good', 100],
   'rejected': ['✗', 'Rejected', 'bad', 100], 'rolled-back': ['↶', 'Rolled back', 'bad', 100], 'gave-up': ['✗', 'Gave up', 'bad', 100],
+  'waiting': ['·', 'Waiting for its slot', 'dim', 0], 'timed-out': ['✗', 'Timed out', 'bad', 100], 'cancelled': ['■', 'Cancelled', 'dim', 0],
+  'excluded': ['■', 'Left out', 'dim', 0],
 };
 const jobStates = {
   active: ['▶', 'Active', 'move'], finished: ['✓', 'Finished', 'good'], cancelled: ['■', 'Cancelled', 'dim'],
-  'finished-in-part': ['◐', 'Finished, not everywhere', 'wait'],
+  'finished-in-part': ['◐', 'Finished, not everywhere', 'wait'], paused: ['‖', 'Paused', 'wait'],
 };
-const jobState = (job) => state(job.status === 'finished' && job.success_count < job.total_count ? 'finished-in-part' : job.status, jobStates);
+const jobState = (job) => state(job.paused ? 'paused' : job.status === 'finished' && job.success_count < job.total_count ? 'finished-in-part' : job.status, jobStates);
 
 function state(name, table = states) {
   const [sign, word, tone] = table[name] || ['·', name, 'dim'];
@@ -100,7 +102,7 @@ function nodeBar(e) {
 
 function jobBar(job) {
   const total = Math.max(1, job.total_count);
-  const good = job.success_count, bad = job.rejected_count + (job.states['gave-up'] || 0);
+  const good = job.success_count, bad = job.rejected_count + (job.states['gave-up'] || 0) + (job.states['timed-out'] || 0);
   const moving = job.in_progress_count + job.started_count;
   const part = (n, tone) => n > 0 && el('i', { class: tone, width: `${100 * n / total}%` });
   return el('div', { class: 'bar', role: 'img', 'aria-label': `${good} succeeded, ${bad} ended otherwise, ${moving} in progress, of ${job.total_count}` },

@@ -9,7 +9,7 @@
 #define DUE_BATCH     100
 #define SWEEP_BATCH   200
 #define PUSH_PAGE     100
-#define BUSY_MAX      8
+#define BUSY_MAX      64 /* jobs pushed or swept in one turn; paused ones count too */
 #define ROOM_BATCH    50
 #define TICK_MS       5000  /* how late a deadline may be noticed */
 #define RECOUNT_MS    60000 /* how old the count of a rule's nodes may be, in small fleets */

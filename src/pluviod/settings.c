@@ -162,7 +162,8 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
 
 static void read_command_line(struct command_line *line, int argc, char **argv)
 {
-    static const char *const titles[] = {NULL, "General:", "Where it listens:", "Accounts and parts:", "Tests:"};
+    static const char *const titles[] = {
+        NULL, "General:", "Where it listens:", "Accounts and parts:", "Budgets over all jobs:", "Tests:"};
     struct argp_option options[COUNT + 8];
     size_t n = 0;
     int group = 0;

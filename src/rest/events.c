@@ -5,7 +5,11 @@
 
 #define STREAM_BATCH 50
 
-static const char *const kinds[] = {"node", "image", "job", "execution"};
+static const char *const kinds[] = {[EVENT_NODE] = "node",
+                                    [EVENT_IMAGE] = "image",
+                                    [EVENT_JOB] = "job",
+                                    [EVENT_EXECUTION] = "execution",
+                                    [EVENT_GROUP] = "group"};
 
 static void write_data(struct buf *to, const struct event *e)
 {
@@ -19,6 +23,10 @@ static void write_data(struct buf *to, const struct event *e)
         json_out_text(&out, "ota_job_id", e->job_id);
     if (e->image_id[0])
         json_out_text(&out, "ota_image_id", e->image_id);
+    if (e->kind == EVENT_GROUP)
+        json_out_text(&out, "group_id", e->info);
+    else if (e->kind != EVENT_EXECUTION && e->info[0])
+        json_out_text(&out, "description", e->info);
     if (e->kind == EVENT_EXECUTION) {
         json_out_text(&out, "state", execution_state_text(e->state));
         json_out_text(&out, "status", execution_state_word(e->state));

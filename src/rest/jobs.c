@@ -301,25 +301,42 @@ static enum err read_order(const struct rest_request *q, const struct json *doc,
     return ERR_NONE;
 }
 
-HANDLER(post_job)
+typedef enum err (*order_act)(struct rest *rest, const struct rest_request *q, const struct job_order *o,
+                              struct rest_response *p, struct why *why);
+
+/* Reads the order that the request describes and does with it what `act` does. */
+static enum err with_order(struct rest *rest, struct rest_request *q, struct rest_response *p, order_act act,
+                           struct why *why)
 {
     struct json *doc;
     struct reading r;
-    struct job job;
     enum err err = body_object(q, &doc, why);
     if (err != ERR_NONE)
         return err;
     err = read_order(q, doc, &r, why);
     if (err == ERR_NONE)
-        err = fleet_job_start(rest->fleet, &r.order, q->now, &job, why);
-    if (err == ERR_NONE) {
-        struct json_out out = answer_success(p);
-        json_out_text(&out, "ota_job_id", job.id);
-        json_out_end_object(&out);
-    }
+        err = act(rest, q, &r.order, p, why);
     free(r.metadata);
     json_free(doc);
     return err;
+}
+
+static enum err start_order(struct rest *rest, const struct rest_request *q, const struct job_order *o,
+                            struct rest_response *p, struct why *why)
+{
+    struct job job;
+    enum err err = fleet_job_start(rest->fleet, o, q->now, &job, why);
+    if (err != ERR_NONE)
+        return err;
+    struct json_out out = answer_success(p);
+    json_out_text(&out, "ota_job_id", job.id);
+    json_out_end_object(&out);
+    return ERR_NONE;
+}
+
+HANDLER(post_job)
+{
+    return with_order(rest, q, p, start_order, why);
 }
 
 static void write_audience(struct json_out *out, const struct audience *a)
@@ -343,26 +360,23 @@ static void write_audience(struct json_out *out, const struct audience *a)
     json_out_end_array(out);
 }
 
+static enum err count_order(struct rest *rest, const struct rest_request *q, const struct job_order *o,
+                            struct rest_response *p, struct why *why)
+{
+    struct audience audience;
+    enum err err = fleet_job_audience(rest->fleet, o, q->now, &audience, why);
+    if (err != ERR_NONE)
+        return err;
+    struct json_out out = answer_success(p);
+    write_audience(&out, &audience);
+    json_out_end_object(&out);
+    return ERR_NONE;
+}
+
 /* Takes the body of post_job, counts, starts nothing. */
 HANDLER(post_job_audience)
 {
-    struct json *doc;
-    struct reading r;
-    struct audience audience;
-    enum err err = body_object(q, &doc, why);
-    if (err != ERR_NONE)
-        return err;
-    err = read_order(q, doc, &r, why);
-    if (err == ERR_NONE)
-        err = fleet_job_audience(rest->fleet, &r.order, q->now, &audience, why);
-    if (err == ERR_NONE) {
-        struct json_out out = answer_success(p);
-        write_audience(&out, &audience);
-        json_out_end_object(&out);
-    }
-    free(r.metadata);
-    json_free(doc);
-    return err;
+    return with_order(rest, q, p, count_order, why);
 }
 
 static void write_plan(struct json_out *out, const struct sim_plan *p)
@@ -426,17 +440,7 @@ static enum err plan_order(struct rest *rest, const struct rest_request *q, cons
 /* Takes the body of post_job, simulates, starts nothing. */
 HANDLER(post_job_plan)
 {
-    struct json *doc;
-    struct reading r;
-    enum err err = body_object(q, &doc, why);
-    if (err != ERR_NONE)
-        return err;
-    err = read_order(q, doc, &r, why);
-    if (err == ERR_NONE)
-        err = plan_order(rest, q, &r.order, p, why);
-    free(r.metadata);
-    json_free(doc);
-    return err;
+    return with_order(rest, q, p, plan_order, why);
 }
 
 /* --- list ------------------------------------------------------------------------------------- */

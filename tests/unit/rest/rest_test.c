@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "image/pack.h"
 #include "rest/rest.h"
+#include "sim/plan.h"
 
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ struct bench {
     struct rest rest;
     struct test_entropy entropy;
     char folder[64], token[TOKEN_SIZE];
+    struct sim_scratch scratch;
+    struct memory_store *memory;
 };
 
 struct fake {
@@ -37,6 +40,17 @@ static const char *get_header(const struct rest_request *q, const char *name)
     return strcmp(name, "Authorization") == 0 ? f->token : strcmp(name, "Range") == 0 ? f->range : NULL;
 }
 
+static struct fleet_store *open_scratch(struct sim_scratch *s)
+{
+    struct bench *b = (struct bench *)(void *)((char *)s - offsetof(struct bench, scratch));
+    return memory_store_open(&b->memory, NULL) == ERR_NONE ? memory_store_port(b->memory) : NULL;
+}
+
+static void close_scratch(struct sim_scratch *s)
+{
+    memory_store_close(((struct bench *)(void *)((char *)s - offsetof(struct bench, scratch)))->memory);
+}
+
 static int set_up(void **state)
 {
     static const struct web_page none[] = {{NULL, NULL, NULL, NULL}};
@@ -52,8 +66,9 @@ static int set_up(void **state)
     assert_int_equal(keys_open(&b->keys, path, NULL, 0, &b->entropy.entropy, b->r->now, NULL), ERR_NONE);
     snprintf(path, sizeof path, "%s/images", b->folder);
     assert_int_equal(blob_folder_open(&b->blob, path, NULL), ERR_NONE);
+    b->scratch = (struct sim_scratch){open_scratch, close_scratch};
     b->rest = (struct rest){&b->r->fleet, &b->blob.port, &b->keys, &b->entropy.entropy, NULL, "https://h:8443",
-                            "h",          "test",        none};
+                            "h",          "test",        none,     &b->scratch};
     assert_int_equal(rest_first_user(&b->rest, "admin@h", "Secret-123", b->r->now, &is_made, NULL), ERR_NONE);
     assert_true(is_made);
     *state = b;
@@ -342,6 +357,12 @@ static void events_stream_as_text(void **state)
     text.len = 0;
     assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
     assert_int_equal(text.len, 0);
+    struct group g;
+    fleet_group_add(&b->r->fleet, &(struct group_order){.name = "lab"}, b->r->now, &g, NULL);
+    assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
+    buf_add(&text, "", 1);
+    assert_non_null(strstr(text.at, "event: group\ndata: {"));
+    assert_non_null(strstr(text.at, g.id));
     buf_deinit(&text);
 }
 
@@ -368,14 +389,184 @@ static void a_node_may_ask_over_https(void **state)
     assert_int_equal(rig_execution(b->r, job.id, "n1").state, EX_REJECTED);
 }
 
+/* Shapes that RainMaker's admin command line insists on: by name an array, by id an object, none at all a 404. */
+static void groups_have_rainmakers_shape(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], id[64];
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", NULL, NULL), 404);
+    assert_non_null(strstr(body, "108027"));
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("group_name", "lab"), NULL), 404);
+    assert_non_null(strstr(body, "108029"));
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("group_id", "none"), NULL), 400);
+    assert_non_null(strstr(body, "108023"));
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"lab\",\"nodes\":[\"n1\"]}"), 200);
+    take_member(body, "group_id", id, sizeof id);
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("group_name", "lab"), NULL), 200);
+    assert_int_equal(body[0], '[');
+    assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("group_id", id, "node_details", "true"), NULL), 200);
+    assert_int_equal(body[0], '{');
+    assert_non_null(strstr(body, "\"node_details\":[{\"node_id\":\"n1\""));
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL,
+                          "{\"group_name\":\"rule\",\"node_type\":\"Light\",\"node_model\":\"X Y\"}"),
+                     200);
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("node_type", "Light", "node_model", "X Y"), NULL), 200);
+    assert_non_null(strstr(body, "\"group_query\":\"node_type: Light && node_model: \\\"X Y\\\"\""));
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("node_type", "Lamp"), NULL), 200);
+    assert_non_null(strstr(body, "\"groups\":[]"));
+    assert_int_equal(CALL("PUT", "/v1/admin/node_group", QUERY("group_id", id), "{\"regroup\":true}"), 400);
+    assert_non_null(strstr(body, "108065"));
+    assert_int_equal(
+        CALL("PUT", "/v1/admin/node_group", QUERY("group_id", id), "{\"operation\":\"remove\",\"nodes\":[\"n1\"]}"),
+        200);
+    assert_int_equal(CALL("PUT", "/v1/admin/node_group", QUERY("group_id", id), "{\"group_name\":\"shed\"}"), 200);
+    assert_int_equal(CALL("DELETE", "/v1/admin/node_group", QUERY("group_id", id), NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("group_id", id), NULL), 400);
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"site:berlin\"]}"), 200);
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"berlin\"]}"), 400);
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("query", "tag = \"site:berlin\""), NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("query", "tag"), NULL), 400);
+    assert_non_null(strstr(body, "at column"));
+}
+
+/* The options of C.2 as they stand in the body and in the query, and what clients insist on in the answers of C.5. */
+static void approval_has_rainmakers_shape(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], text[600], id[64];
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    struct image image = rig_image(b->r, "two", "2.0");
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_update", NULL, NULL), 400);
+    assert_non_null(strstr(body, "105018"));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_update", QUERY("nodeid", "n1"), NULL), 200);
+    assert_non_null(strstr(body, "\"status\":\"success\",\"ota_available\":false"));
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"],\"description\":\"better\","
+             "\"user_ota_image_acccess\":true,\"metadata\":{\"validity\":{\"start\":1,\"end\":9999999999}}}",
+             image.id);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("user_approval", "true", "notify", "true"), text), 200);
+    take_member(body, "ota_job_id", id, sizeof id);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_update", QUERY("node_id", "n1"), NULL), 200);
+    assert_non_null(strstr(body, "\"ota_available\":true,\"description\":\"better\",\"fw_version\":\"2.0\""));
+    assert_non_null(strstr(body, "\"url\":\"https://h:8443/"));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_status", QUERY("node_id", "n1", "ota_job_id", id), NULL), 404);
+    assert_non_null(strstr(body, "105024"));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_status", QUERY("node_id", "n1"), NULL), 400);
+    assert_non_null(strstr(body, "105014"));
+    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\",\"node_id\":\"n1\"}", id);
+    assert_int_equal(CALL("POST", "/v1/user/nodes/ota_update", NULL, text), 200);
+    assert_non_null(strstr(body, "\"description\""));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_status", QUERY("node_id", "n1", "ota_job_id", id), NULL), 200);
+    assert_non_null(
+        strstr(body, "\"status\":\"started\",\"additional_info\":\"OTA URL Sent to Node\",\"timestamp\":1"));
+    assert_int_equal(CALL("POST", "/v1/user/nodes/ota_update", NULL, text), 400);
+    assert_non_null(strstr(body, "105061"));
+    assert_int_equal(CALL("GET", "/v1/admin/otajob", QUERY("ota_job_id", id), NULL), 200);
+    assert_non_null(strstr(body, "\"user_approval\":true"));
+    assert_non_null(strstr(body, "\"notify_flag\":true"));
+    assert_non_null(strstr(body, "\"expiry_timestamp_num\":9999999999"));
+}
+
+static void a_job_is_planned_changed_and_explained(void **state)
+{
+    static const struct {
+        const char *path, *more;
+        int status;
+        const char *holds;
+    } verbs[] = {
+        {"/v1/admin/otajob/edit", ",\"priority\":2", 400, "190032"},
+        {"/v1/admin/otajob/pause", ",\"reason\":\"a look\"", 200, "\"paused\":true,\"stop_reason\":\"a look\""},
+        {"/v1/admin/otajob/edit", ",\"priority\":2,\"rollout\":\"in-flight 7\"", 200, "\"rollout\":\"in-flight 7\""},
+        {"/v1/admin/otajob/edit", ",\"rollout\":\"fast\"", 400, "190034"},
+        {"/v1/admin/otajob/exclude", "", 400, "query is missing"},
+        {"/v1/admin/otajob/exclude", ",\"query\":\"id = n9\"", 200, "\"exclude\":\"id = n9\""},
+        {"/v1/admin/otajob/resume", "", 200, "\"paused\":false"},
+        {"/v1/admin/otajob/retry", ",\"all\":true", 200, "\"status\":\"active\""},
+    };
+    struct bench *b = *state;
+    char body[16384], text[600], id[64];
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    struct image image = rig_image(b->r, "two", "2.0");
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"groups\":[\"FFFF-FFFF\"],\"network_serialisation\":"
+             "{\"ota_task_duration\":60,\"nim_wait\":5,\"max_wait\":9},\"rollout\":\"in-flight 5\"}",
+             image.id);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/audience", NULL, text), 200);
+    assert_non_null(strstr(body, "\"total\":1,\"online\":1"));
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/plan", NULL, text), 200);
+    assert_non_null(strstr(body, "\"nodes\":1,\"simulated_nodes\":1"));
+    assert_non_null(strstr(body, "\"success\":1"));
+    assert_non_null(strstr(body, "nothing stops the job"));
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("network_serialised", "true"), text), 200);
+    take_member(body, "ota_job_id", id, sizeof id);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\"%s}", id, verbs[i].more);
+        assert_int_equal(CALL("POST", verbs[i].path, NULL, text), verbs[i].status);
+        if (strstr(body, verbs[i].holds) == NULL)
+            fail_msg("%s answers %s", verbs[i].path, body);
+    }
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/why", QUERY("ota_job_id", id, "node_id", "n1"), NULL), 200);
+    assert_non_null(strstr(body, "\"decision\":\"no-network\""));
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/why", QUERY("ota_job_id", id), NULL), 400);
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/clusters", QUERY("ota_job_id", id), NULL), 200);
+    assert_non_null(strstr(body, "\"clusters\":[]"));
+    struct fake f = {.q = {.method = "GET", .path = "/v1/node/otafetch", .listener = REST_NODES, .node_id = "n1"}};
+    assert_int_equal(ask(b, &f, body, sizeof body), 400);
+    assert_non_null(strstr(body, "105076"));
+    fleet_on_subscribed(&b->r->fleet, "n1", "10.0.0.1", b->r->now, NULL);
+    rig_report(b->r, "n1", id, REPORT_SUCCESS, "OTA Upgrade finished and verified successfully");
+    for (int i = 0; i < 10; i++) {
+        time_ms next;
+        fleet_tick(&b->r->fleet, b->r->now, &next, NULL);
+    }
+    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\",\"status\":\"success\"}", id);
+    f.q = (struct rest_request){.method = "POST",
+                                .path = "/v1/node/otastatus",
+                                .listener = REST_NODES,
+                                .node_id = "n1",
+                                .body = bytes_of_text(text)};
+    assert_int_equal(ask(b, &f, body, sizeof body), 400); /* finished, and kept all the same */
+    assert_non_null(strstr(body, "105051"));
+}
+
+/* A node that has to wait is told for how long (C.6). */
+static void a_node_may_have_to_wait(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], text[400];
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    rig_node(b->r, "n2", "1.0");
+    struct image image = rig_image(b->r, "two", "2.0");
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"groups\":[\"FFFF-FFFF\"],\"rollout\":\"rate 60/h\"}",
+             image.id);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    struct fake f = {.q = {.method = "GET", .path = "/v1/node/otafetch", .listener = REST_NODES, .node_id = "n1"}};
+    assert_int_equal(ask(b, &f, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"url\""));
+    f.q.node_id = "n2";
+    assert_int_equal(ask(b, &f, body, sizeof body), 200);
+    assert_non_null(strstr(body, "{\"ota_available\":true,\"action\":\"wait\",\"ota_task\":\""));
+    assert_non_null(strstr(body, "\"min_wait\":60,\"max_wait\":120"));
+}
+
 int main(void)
 {
 #define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_REST(clients_find_the_front_door), WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
-        WITH_REST(every_route_asks_who_it_is),  WITH_REST(an_image_and_a_job_have_rainmakers_shape),
-        WITH_REST(a_download_obeys_its_range),  WITH_REST(events_stream_as_text),
-        WITH_REST(a_node_may_ask_over_https),
+        WITH_REST(clients_find_the_front_door),   WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
+        WITH_REST(every_route_asks_who_it_is),    WITH_REST(an_image_and_a_job_have_rainmakers_shape),
+        WITH_REST(a_download_obeys_its_range),    WITH_REST(events_stream_as_text),
+        WITH_REST(a_node_may_ask_over_https),     WITH_REST(groups_have_rainmakers_shape),
+        WITH_REST(approval_has_rainmakers_shape), WITH_REST(a_job_is_planned_changed_and_explained),
+        WITH_REST(a_node_may_have_to_wait),
     };
     return cmocka_run_group_tests_name("rest", tests, NULL, NULL);
 }
