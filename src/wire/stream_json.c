@@ -44,7 +44,7 @@ bool stream_request_read_json(struct stream_request *r, uint8_t room[static STRE
 
 void stream_block_write_json(struct buf *to, const struct stream_block *b)
 {
-    buf_addf(to, "{\"f\":%u,\"i\":%u,\"l\":%u,\"p\":\"", b->file_id, b->index, b->len);
+    buf_addf(to, "{\"f\":%u,\"i\":%u,\"l\":%u,\"p\":\"", (unsigned)b->file_id, (unsigned)b->index, (unsigned)b->len);
     if (buf_reserve(to, BASE64_SIZE(b->data.len)))
         to->len += base64_encode(to->at + to->len, b->data, BASE64_STANDARD);
     buf_add_text(to, "\"}");
