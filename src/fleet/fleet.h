@@ -279,6 +279,8 @@ struct outgoing {
 enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,
                            struct why *why);
 enum err fleet_outbox_done(struct fleet *f, int64_t id, struct why *why);
+/* A stale row leaves without having been sent: its node waits again, or is done with a job that was cancelled. */
+enum err fleet_outbox_drop(struct fleet *f, const struct outbox_row *row, time_ms now, struct why *why);
 
 /* Events after `after`.  `*is_gap` says that older ones were dropped, so the reader has to load its picture anew. */
 enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap,

@@ -68,6 +68,7 @@ enum err tx_state(struct tx *tx, const char *job_id, struct job_state *to);
 enum execution_event {
     EX_OFFER,      /* the server offers the job */
     EX_PROMISE,    /* it asked and is given a later slot */
+    EX_UNSENT,     /* the offer never left: the job was stopped before */
     EX_R_PROGRESS, /* reports of the node */
     EX_R_REBOOTING,
     EX_R_INSTALLED, /* success before the reboot: a node without rollback */
@@ -115,7 +116,15 @@ enum err node_settle(struct tx *tx, struct node *node, bool is_confirmed);
 
 /* --- jobs ------------------------------------------------------------------------------------- */
 
-enum job_sweep { SWEEP_NONE, SWEEP_CANCEL, SWEEP_TIME_OVER, SWEEP_EXCLUDE, SWEEP_RETRY, SWEEP_RETRY_ALL };
+enum job_sweep {
+    SWEEP_NONE,
+    SWEEP_CANCEL,
+    SWEEP_TIME_OVER,
+    SWEEP_EXCLUDE,
+    SWEEP_RETRY,
+    SWEEP_RETRY_ALL,
+    SWEEP_WAKE /* who waits is looked at again: the job goes on, perhaps by another plan */
+};
 
 /* What the job's plan says after an execution moved: next phase, stop, end. */
 enum err job_review(struct tx *tx, struct active *a, struct job_state *state);

@@ -611,6 +611,11 @@ static enum err resume(struct tx *tx, const char *id, struct job_summary *to)
     to->job.stop_reason[0] = '\0';
     to->state.is_pushing = to->job.is_force_push;
     to->state.push_after[0] = '\0';
+    to->state.rate_at = to->state.bytes_at = 0; /* promised by a plan that may have changed */
+    if (to->state.sweep == SWEEP_NONE) {
+        to->state.sweep = SWEEP_WAKE;
+        to->state.sweep_after[0] = '\0';
+    }
     if ((err = active_write(tx, &to->job)) != ERR_NONE ||
         (err = tx->db->job_state_put(tx->s, &to->state, tx->why)) != ERR_NONE)
         return err;

@@ -316,3 +316,25 @@ enum err fleet_outbox_done(struct fleet *f, int64_t id, struct why *why)
     enum err err = tx_begin(&tx, f, 0, why);
     return err ? err : tx_end(&tx, tx.db->outbox_delete(tx.s, id, why));
 }
+
+static enum err drop_row(struct tx *tx, const struct outbox_row *row)
+{
+    struct execution e;
+    struct active *a;
+    enum err err = tx->db->outbox_delete(tx->s, row->id, tx->why);
+    /* What the row was for may be gone, or have moved on: then there is nothing to set right. */
+    if (err != ERR_NONE || active_find(tx, row->job_id, &a) != ERR_NONE ||
+        tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE || e.state != EX_OFFERED ||
+        e.offered_at > row->at)
+        return err;
+    return a->job.status == JOB_ACTIVE
+               ? execution_apply(tx, a, &e, EX_UNSENT, "The job was stopped before the node was told", false)
+               : execution_apply(tx, a, &e, EX_CANCEL, "The job was cancelled before the node was told", false);
+}
+
+enum err fleet_outbox_drop(struct fleet *f, const struct outbox_row *row, time_ms now, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, now, why);
+    return err ? err : tx_end(&tx, drop_row(&tx, row));
+}

@@ -220,6 +220,11 @@ static enum err sweep_one(struct tx *tx, struct active *a, enum job_sweep sweep,
         return e->state == EX_EXCLUDED || e->state == EX_CANCELLED || (e->state == EX_REJECTED && e->offers == 0)
                    ? ERR_NONE
                    : execution_apply(tx, a, e, EX_RETRY, "To be tried again", false);
+    case SWEEP_WAKE:
+        if (e->state != EX_WAITING || e->deadline_at <= tx->now)
+            return ERR_NONE;
+        e->has_slot = false;
+        return look_again(tx, e, tx->now);
     case SWEEP_NONE:
         break;
     }
@@ -243,7 +248,7 @@ static enum err sweep(struct ticking *t, struct active *a, struct job_state *sta
         text_copy(state->sweep_after, sizeof state->sweep_after, page[count - 1].node_id);
     if (count < SWEEP_BATCH)
         state->sweep = SWEEP_NONE;
-    t->is_more |= count > 0; /* what it moved may be due now */
+    t->is_more |= count > 0 || state->is_pushing; /* what it moved may be due now */
     if ((err = tx->db->job_state_put(tx->s, state, tx->why)) != ERR_NONE)
         return err;
     return state->sweep == SWEEP_NONE ? job_review(tx, a, state) : ERR_NONE;

@@ -222,6 +222,14 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
     return is_sent;
 }
 
+static void drop(struct link *l, const struct outbox_row *row, time_ms now)
+{
+    struct why why = {{0}};
+    enum err err = fleet_outbox_drop(l->fleet, row, now, &why);
+    if (err != ERR_NONE)
+        log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
+}
+
 bool link_drain(struct link *l, time_ms now)
 {
     streams_send(&l->streams);
@@ -238,7 +246,7 @@ bool link_drain(struct link *l, time_ms now)
             const struct outgoing *o = &l->draining[i];
             int place = o->is_stale ? 0 : free_place(l);
             if (o->is_stale)
-                is_done(l, o->row.id);
+                drop(l, &o->row, now);
             else
                 is_more = place < 0 || !send(l, o, place, now);
             if (!is_more)

@@ -61,8 +61,11 @@ static void drain(struct sim *s)
     while (count == max && !s->result.violation[0]) {
         enum err err = fleet_outbox_list(&s->fleet, 0, page, max, &count, NULL);
         for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
-            if (!page[i].is_stale)
-                send_document(s, &page[i]);
+            if (page[i].is_stale) {
+                err = fleet_outbox_drop(&s->fleet, &page[i].row, sim_server_now(s), NULL);
+                continue;
+            }
+            send_document(s, &page[i]);
             err = fleet_outbox_done(&s->fleet, page[i].row.id, NULL);
         }
         if (has_crashed(s, err) || err != ERR_NONE)

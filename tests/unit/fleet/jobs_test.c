@@ -312,6 +312,34 @@ static void paused_jobs_wait_and_go_on(void **state)
     assert_int_equal(rig_outbox(r), 1); /* its place went to the other one */
 }
 
+/* An offer that had not left when the job was paused is made again when it goes on; when cancelled, it is no offer. */
+static void offers_that_never_left_are_taken_back(void **state)
+{
+    struct rig *r = *state;
+    struct job_summary s;
+    rig_node(r, "n1", "1.0");
+    rig_node(r, "n2", "1.0");
+    struct image image = rig_image(r, "two", "2.0");
+    struct job job = start(r, (struct job_order){.image_id = image.id, .is_for_everyone = true});
+    rig_fetch(r, "n1", "1.0");
+    fleet_job_pause(&r->fleet, job.id, NULL, r->now, &s, NULL);
+    rig_drain(r);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_WAITING);
+    tick(r);
+    assert_int_equal(rig_outbox(r), 0);
+    r->now += 1000;
+    fleet_job_resume(&r->fleet, job.id, r->now, &s, NULL);
+    tick(r);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_OFFERED);
+    assert_int_equal(rig_outbox(r), 1);
+    rig_drain(r);
+    rig_fetch(r, "n2", "1.0");
+    fleet_job_cancel(&r->fleet, job.id, r->now, &s, NULL);
+    rig_drain(r);
+    assert_int_equal(rig_execution(r, job.id, "n2").state, EX_CANCELLED);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_OFFERED); /* that one may have begun */
+}
+
 static void a_crossed_limit_stops_in_the_same_call(void **state)
 {
     struct rig *r = *state;
@@ -593,6 +621,7 @@ int main(void)
         WITH_RIG(groups_are_refused_with_their_codes),
         WITH_RIG(an_audience_is_counted_before_the_start),
         WITH_RIG(paused_jobs_wait_and_go_on),
+        WITH_RIG(offers_that_never_left_are_taken_back),
         WITH_RIG(a_crossed_limit_stops_in_the_same_call),
         WITH_RIG(an_abort_without_pause_cancels),
         WITH_RIG(failed_nodes_are_tried_again_when_asked),

@@ -105,7 +105,10 @@ static inline void rig_drain(struct rig *r)
     unsigned count;
     fleet_outbox_list(&r->fleet, 0, out, 32, &count, NULL);
     for (unsigned i = 0; i < count; i++)
-        fleet_outbox_done(&r->fleet, out[i].row.id, NULL);
+        if (out[i].is_stale)
+            fleet_outbox_drop(&r->fleet, &out[i].row, r->now, NULL);
+        else
+            fleet_outbox_done(&r->fleet, out[i].row.id, NULL);
 }
 
 static inline struct job_summary rig_summary(struct rig *r, const char *job)
