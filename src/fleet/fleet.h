@@ -271,9 +271,9 @@ enum err fleet_tick(struct fleet *f, time_ms now, time_ms *next_at, struct why *
 
 struct outgoing {
     struct outbox_row row;
-    struct job job;
+    bool is_stale; /* the node has moved on since, or the job was stopped: fleet_outbox_drop(); the rest is not set */
     struct image image;
-    bool is_stale; /* the node has moved on since; drop it */
+    char metadata[METADATA_MAX + 1]; /* of the job */
 };
 
 enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,

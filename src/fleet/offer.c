@@ -287,8 +287,8 @@ static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struc
                   !a->has_image || tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE ||
                   (e.state != EX_OFFERED && e.state != EX_ON_TRIAL);
     if (!o->is_stale) {
-        o->job = a->job;
         o->image = a->image;
+        text_copy(o->metadata, sizeof o->metadata, a->job.metadata);
     }
     return ERR_NONE;
 }

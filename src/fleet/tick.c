@@ -139,23 +139,30 @@ static enum err push_one(struct ticking *t, struct active *a, struct node *node,
     return err;
 }
 
-static enum err push_page(struct tx *tx, const struct active *a, const char *after, char (*ids)[NODE_ID_SIZE],
-                          unsigned max, unsigned *count)
+/* The next nodes after `after`; those that a job names are few, so they are looked up one by one. */
+static enum err push_page(struct tx *tx, const struct active *a, const char *after, struct node *nodes, unsigned max,
+                          unsigned *count)
 {
-    struct node nodes[PUSH_PAGE];
+    char ids[JOB_NODES_MAX][NODE_ID_SIZE];
     bool is_named_only = a->job.has_named_nodes && !a->job.is_for_everyone && a->job.group_count == 0 && !a->has_query;
-    if (is_named_only)
-        return tx->db->job_target_list(tx->s, a->job.id, after, ids, max, count, tx->why);
-    enum err err = tx->db->node_list(tx->s, after, nodes, max, count, tx->why);
+    if (!is_named_only)
+        return tx->db->node_list(tx->s, after, nodes, max, count, tx->why);
+    enum err err = tx->db->job_target_list(tx->s, a->job.id, after, ids, max < JOB_NODES_MAX ? max : JOB_NODES_MAX,
+                                           count, tx->why);
     for (unsigned i = 0; err == ERR_NONE && i < *count; i++)
-        text_copy(ids[i], NODE_ID_SIZE, nodes[i].id);
+        if ((err = tx->db->node_get(tx->s, ids[i], &nodes[i], tx->why)) == ERR_NOT_FOUND) {
+            nodes[i] = (struct node){.is_online = false}; /* a name without a node: passed over as one that is away */
+            text_copy(nodes[i].id, sizeof nodes[i].id, ids[i]);
+            err = ERR_NONE;
+        }
     return err;
 }
 
 /* The job's state remembers how far it came, so a crash repeats nothing. */
 static enum err push_batch(struct ticking *t, struct active *a, struct job_state *state)
 {
-    char ids[PUSH_PAGE][NODE_ID_SIZE], after[NODE_ID_SIZE];
+    struct node nodes[PUSH_PAGE];
+    char after[NODE_ID_SIZE];
     struct tx *tx = t->tx;
     const unsigned max = tx->f->policy.push_batch < PUSH_PAGE ? tx->f->policy.push_batch : PUSH_PAGE;
     unsigned count = max, done = 0;
@@ -163,13 +170,11 @@ static enum err push_batch(struct ticking *t, struct active *a, struct job_state
     enum err err = ERR_NONE;
     text_copy(after, sizeof after, state->push_after);
     while (err == ERR_NONE && count == max && !is_stopped && done < tx->f->policy.push_batch) {
-        err = push_page(tx, a, after, ids, max, &count);
+        err = push_page(tx, a, after, nodes, max, &count);
         for (unsigned i = 0; err == ERR_NONE && i < count && !is_stopped; i++, done++) {
-            struct node node;
-            if (tx->db->node_get(tx->s, ids[i], &node, NULL) == ERR_NONE)
-                err = push_one(t, a, &node, &is_stopped);
+            err = push_one(t, a, &nodes[i], &is_stopped);
             if (err == ERR_NONE && !is_stopped)
-                text_copy(after, sizeof after, ids[i]);
+                text_copy(after, sizeof after, nodes[i].id);
         }
     }
     if (err == ERR_NONE)

@@ -126,7 +126,15 @@ static void take_each(struct fleet *f, struct link *l)
     }
 }
 
-void link_flush(struct link *l)
+static bool has_in_flight(const struct link *l)
+{
+    for (int i = 0; i < LINK_IN_FLIGHT; i++)
+        if (l->in_flight[i].is_used)
+            return true;
+    return false;
+}
+
+static void write_waiting(struct link *l)
 {
     struct fleet_batch batch;
     struct why why = {{0}};
@@ -141,6 +149,13 @@ void link_flush(struct link *l)
         take_each(l->fleet, l);
     forget_waiting(l);
     l->done_count = 0;
+}
+
+void link_flush(struct link *l)
+{
+    /* Rows that were sent go together: until then a crash sends them again, as it does with what is in flight. */
+    if (l->waiting_count > 0 || l->done_count >= LINK_BATCH / 2 || (l->done_count > 0 && !has_in_flight(l)))
+        write_waiting(l);
 }
 
 void link_receive(struct link *l, const char *topic, struct bytes payload, time_ms now)
@@ -175,7 +190,7 @@ static int free_place(const struct link *l)
 static void is_done(struct link *l, int64_t row)
 {
     if (l->done_count == LINK_BATCH)
-        link_flush(l);
+        write_waiting(l);
     l->done[l->done_count++] = row;
 }
 
@@ -183,14 +198,14 @@ static enum err spell(struct link *l, const struct outgoing *o, time_ms now, str
 {
     struct job_document doc = {.file_size = o->image.size_bytes, .metadata = NULL};
     char metadata[METADATA_MAX + 1];
-    text_copy(doc.job_id, sizeof doc.job_id, o->job.id);
+    text_copy(doc.job_id, sizeof doc.job_id, o->row.job_id);
     text_copy(doc.fw_version, sizeof doc.fw_version, o->image.fw_version);
     text_copy(doc.file_md5, sizeof doc.file_md5, o->image.md5);
-    if (strlen(o->row.node_id) + strlen(o->job.id) <= STREAM_IDS_MAX && o->image.size_bytes <= STREAM_FILE_MAX)
-        text_copy(doc.stream_id, sizeof doc.stream_id, o->job.id);
+    if (strlen(o->row.node_id) + strlen(o->row.job_id) <= STREAM_IDS_MAX && o->image.size_bytes <= STREAM_FILE_MAX)
+        text_copy(doc.stream_id, sizeof doc.stream_id, o->row.job_id);
     l->urls->image_url(l->urls, &o->image, now, doc.url, sizeof doc.url);
-    if (o->job.metadata[0]) {
-        text_copy(metadata, sizeof metadata, o->job.metadata);
+    if (o->metadata[0]) {
+        text_copy(metadata, sizeof metadata, o->metadata);
         doc.metadata = metadata;
     }
     return job_document_write(to, &doc, why);
@@ -269,7 +284,7 @@ void link_acknowledged(struct link *l, int message_id)
 
 void link_disconnected(struct link *l)
 {
-    link_flush(l); /* what the broker has must not be sent again */
+    write_waiting(l); /* what the broker has must not be sent again */
     streams_disconnected(&l->streams);
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
         l->in_flight[i].is_used = false;

@@ -200,6 +200,7 @@ void bus_stop(struct bus_thread *b)
     mosquitto_disconnect(b->client);
     mosquitto_destroy(b->client);
     mosquitto_lib_cleanup();
+    link_disconnected(&b->link); /* what the broker has is written */
     link_deinit(&b->link);
     close(b->wake);
     free(b);

@@ -23,14 +23,15 @@ static void send_document(struct sim *s, const struct outgoing *o)
     while (image + 1 < s->image_count && strcmp(s->images[image].id, o->image.id) != 0)
         image++;
     for (unsigned i = 0; i < s->job_count; i++)
-        if (s->jobs[i].is_stopped && strcmp(s->jobs[i].job.id, o->job.id) == 0)
-            sim_violated(s, "S3: a document of %s goes to %s after the job was stopped", o->job.name, o->row.node_id);
-    text_copy(doc.job_id, sizeof doc.job_id, o->job.id);
+        if (s->jobs[i].is_stopped && strcmp(s->jobs[i].job.id, o->row.job_id) == 0)
+            sim_violated(s, "S3: a document of %s goes to %s after the job was stopped", s->jobs[i].job.name,
+                         o->row.node_id);
+    text_copy(doc.job_id, sizeof doc.job_id, o->row.job_id);
     text_copy(doc.fw_version, sizeof doc.fw_version, o->image.fw_version);
     snprintf(doc.url, sizeof doc.url, "https://images/%u", image);
     if (job_document_write(&text, &doc, NULL) != ERR_NONE || sscanf(o->row.node_id, "sim-%u", &node) != 1) {
         buf_deinit(&text);
-        sim_violated(s, "a document of %s cannot be written", o->job.name);
+        sim_violated(s, "a document for %s cannot be written", o->row.node_id);
         return;
     }
     s->result.documents++;
