@@ -53,7 +53,8 @@ bool stream_topic_read(struct stream_topic *to, const char *topic)
     if (!take_part(&topic, to->node_id, sizeof to->node_id) || !take_part(&topic, word, sizeof word) ||
         strcmp(word, middle) != 0 || !take_part(&topic, to->stream_id, sizeof to->stream_id) ||
         !take_part(&topic, word, sizeof word) || !find_word(kind_words, STREAM_TOPICS, word, &kind) ||
-        !take_part(&topic, word, sizeof word) || !find_word(form_words, STREAM_FORMS, word, &form) || *topic != '\0')
+        !take_part(&topic, word, sizeof word) || !find_word(form_words, STREAM_FORMS, word, &form) || *topic != '\0' ||
+        topic[-1] == '/')
         return false;
     to->kind = (enum stream_topic_kind)kind;
     to->form = (enum stream_form)form;
