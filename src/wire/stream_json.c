@@ -19,12 +19,14 @@ static bool take_bitmap(const struct json *doc, struct stream_request *r, uint8_
 {
     const struct json *member = json_get(doc, "b");
     const char *text = json_text(member);
+    uint8_t raw[STREAM_BITMAP_MAX + 8]; /* the decoder's bound is a little above what comes out */
     size_t len = 0;
     if (member == NULL)
         return true;
-    if (text == NULL || BASE64_BYTES(strlen(text)) > STREAM_BITMAP_MAX + 3 ||
-        !base64_decode(room, &len, bytes_of_text(text), BASE64_STANDARD) || len > STREAM_BITMAP_MAX)
+    if (text == NULL || BASE64_BYTES(strlen(text)) > sizeof raw ||
+        !base64_decode(raw, &len, bytes_of_text(text), BASE64_STANDARD) || len > STREAM_BITMAP_MAX)
         return false;
+    memcpy(room, raw, len);
     r->bitmap = bytes_of(room, len);
     return len >= ((size_t)r->count + 7) / 8;
 }

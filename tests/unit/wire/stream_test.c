@@ -2,6 +2,7 @@
 #include "codec/encode.h"
 #include "test.h"
 #include "wire/stream.h"
+#include "wire/stream_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,65 @@ static void topics(void **state)
     assert_false(stream_topic_write(tight, sizeof tight, STREAM_REJECTED, "0123456789", "0123456789"));
 }
 
+static void topics_are_read_back(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "$aws/things/N/streams/S/get/json/",
+                                        "$aws/things/N/streams/S/get",
+                                        "$aws/things/N/streams/S/take/json",
+                                        "$aws/things/N/shadow/S/get/json",
+                                        "$aws/things//streams/S/get/json",
+                                        "$aws/things/N/streams/S/get/xml",
+                                        "aws/things/N/streams/S/get/json",
+                                        "$aws/things/N!/streams/S/get/json"};
+    struct stream_topic t;
+    char to[STREAM_TOPIC_SIZE];
+    (void)state;
+    assert_true(stream_topic_read(&t, "$aws/things/N-1/streams/S_2/get/json"));
+    assert_string_equal(t.node_id, "N-1");
+    assert_string_equal(t.stream_id, "S_2");
+    assert_true(t.kind == STREAM_GET && t.form == STREAM_JSON);
+    assert_true(stream_topic_in(to, sizeof to, STREAM_DATA, t.form, t.node_id, t.stream_id));
+    assert_string_equal(to, "$aws/things/N-1/streams/S_2/data/json");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(stream_topic_read(&t, wrong[i]));
+}
+
+static bool json_request(struct stream_request *r, uint8_t *room, const char *bitmap, unsigned count)
+{
+    char text[400];
+    snprintf(text, sizeof text, "{\"f\":1,\"l\":256,\"o\":7,\"n\":%u%s%s%s}", count, bitmap ? ",\"b\":\"" : "",
+             bitmap ? bitmap : "", bitmap ? "\"" : "");
+    return stream_request_read_json(r, room, bytes_of_text(text));
+}
+
+static void json_asks_and_answers_the_same(void **state)
+{
+    uint8_t room[STREAM_BITMAP_MAX], all[STREAM_BITMAP_MAX + 2];
+    char text[BASE64_SIZE(sizeof all)];
+    struct stream_request r;
+    struct buf out = {0};
+    (void)state;
+    assert_true(json_request(&r, room, NULL, 16));
+    assert_int_equal(r.block_bytes, 256);
+    assert_int_equal(r.offset, 7);
+    assert_int_equal(r.bitmap.len, 0);
+    assert_true(json_request(&r, room, "//8=", 16));
+    assert_int_equal(r.bitmap.len, 2);
+    assert_false(json_request(&r, room, "//8=", 17)); /* too short for so many */
+    assert_false(json_request(&r, room, "?", 1));
+    memset(all, 0xa5, sizeof all);
+    base64_encode(text, bytes_of(all, STREAM_BITMAP_MAX), BASE64_STANDARD);
+    assert_true(json_request(&r, room, text, STREAM_BATCH_MAX));
+    assert_int_equal(r.bitmap.len, STREAM_BITMAP_MAX);
+    base64_encode(text, bytes_of(all, sizeof all), BASE64_STANDARD);
+    assert_false(json_request(&r, room, text, STREAM_BATCH_MAX));
+    stream_block_write_json(&out, &(struct stream_block){1, 3, 2, bytes_of("hi", 2)});
+    buf_add(&out, "", 1);
+    assert_string_equal(out.at, "{\"f\":1,\"i\":3,\"l\":2,\"p\":\"aGk=\"}");
+    buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +167,8 @@ int main(void)
         cmocka_unit_test(blocks_go_there_and_back),
         cmocka_unit_test(other_maps_are_none),
         cmocka_unit_test(topics),
+        cmocka_unit_test(topics_are_read_back),
+        cmocka_unit_test(json_asks_and_answers_the_same),
     };
     return cmocka_run_group_tests_name("stream messages", tests, NULL, NULL);
 }
