@@ -104,7 +104,7 @@ bench_fleet() {
   "$bin/fleet_bench" fill "$folder/db" 50000 >/dev/null
   "$bin/fleet_bench" job "$folder/db" >/dev/null
   "$bin/fleet_bench" push "$folder/db" 50000 "$folder/socket"
-  kill "$sub" "$broker"; wait "$sub" "$broker" 2>/dev/null || true
+  kill -KILL "$sub"; kill "$broker"; wait "$sub" "$broker" 2>/dev/null || true # mosquitto_sub does not end without its broker
   from=$(now_us)
   "$bin/pluvio-fleet" simulate --nodes 100000 >"$work/campaign" || { cat "$work/campaign"; return 1; }
   echo "simulated campaign          100000 nodes through their whole update in $((($(now_us) - from) / 1000000)) s, $(sed -n 's/.*h, \([0-9]*\) steps, \([0-9]*\) messages.*/\1 steps, \2 messages/p' "$work/campaign")   [limit 60 s]"
