@@ -335,11 +335,3 @@ bool query_matches(const struct query *q, const struct node *node, struct query_
     }
     return top > 0 && stack[0];
 }
-
-bool query_uses(const struct query *q, enum query_field field)
-{
-    for (unsigned i = 0; i < q->count; i++)
-        if (q->terms[i].op < Q_AND && q->terms[i].field == field)
-            return true;
-    return false;
-}

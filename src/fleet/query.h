@@ -92,7 +92,4 @@ struct query_groups {
 /* `groups` NULL: no node is in any group. */
 bool query_matches(const struct query *q, const struct node *node, struct query_groups *groups, time_ms now);
 
-/* Whether the answer can change without the node's own words: it asks for ages or presence. */
-bool query_uses(const struct query *q, enum query_field field);
-
 #endif
