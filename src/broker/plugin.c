@@ -5,6 +5,7 @@
  *      topics that begin with $.  The access rule was checked on the topic as sent.
  *   2. A notice when a node begins to listen on its otaurl topic, with its address: what was sent before is lost.
  *   3. A notice when a node's connection ends: RainMaker nodes send neither birth nor will.
+ *   4. A simulator may use the topics of its nodes, whose ids begin with its name, and gives their notices itself.
  *
  * Runs in the broker's process; keeps no state but its registration.  User name = client id = certificate CN here.
  */
@@ -45,12 +46,29 @@ static int on_message(int event, void *event_data, void *userdata)
     return MOSQ_ERR_SUCCESS;
 }
 
+/* One subscription for all its nodes; what is not theirs does not pass. */
+static int simulator_may(const char *user, const struct mosquitto_evt_acl_check *a)
+{
+    struct topic topic;
+    char node_id[NODE_ID_SIZE];
+    if (a->access == MOSQ_ACL_UNSUBSCRIBE ||
+        (a->access == MOSQ_ACL_SUBSCRIBE && strcmp(a->topic, "node/+/otaurl") == 0))
+        return MOSQ_ERR_SUCCESS;
+    bool is_its = topic_parse(&topic, a->topic)
+                      ? simulator_speaks_for(user, topic.node_id)
+                      : a->access == MOSQ_ACL_WRITE && topic_notice(a->topic, node_id) != NULL &&
+                            simulator_speaks_for(user, node_id);
+    return is_its && a->access != MOSQ_ACL_SUBSCRIBE ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
 static int on_acl_check(int event, void *event_data, void *userdata)
 {
     struct mosquitto_evt_acl_check *a = event_data;
     struct topic topic;
     (void)event, (void)userdata;
     const char *user = mosquitto_client_username(a->client);
+    if (user != NULL && simulator_is_name(user))
+        return simulator_may(user, a);
     if (a->access == MOSQ_ACL_SUBSCRIBE && user != NULL && topic_parse(&topic, a->topic) &&
         topic.kind == TOPIC_OTAURL && strcmp(topic.node_id, user) == 0)
         notice(user, TOPIC_NOTICE_SUBSCRIBED, mosquitto_client_address(a->client));

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,27 +84,52 @@ static enum err (*const takers[TOPIC_COUNT])(struct fleet *, struct link *, cons
     [TOPIC_OTASTATUS] = take_report,
 };
 
-static enum err take_notice(struct fleet *f, const char *rest, struct bytes payload, time_ms now, struct why *why)
+#define SIMULATED_PAGE 100
+
+/* The nodes that a simulator spoke for go with it. */
+static enum err end_simulator(struct fleet *f, const char *simulator, time_ms now, struct why *why)
+{
+    struct node *page = calloc(SIMULATED_PAGE, sizeof *page);
+    char after[NODE_ID_SIZE + 1];
+    unsigned count;
+    bool has_more = true;
+    enum err err = page ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");
+    snprintf(after, sizeof after, "%s-", simulator);
+    while (err == ERR_NONE && has_more) {
+        err = fleet_node_list(f, after, page, SIMULATED_PAGE, &count, why);
+        has_more = err == ERR_NONE && count == SIMULATED_PAGE;
+        for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
+            text_copy(after, sizeof after, page[i].id);
+            if (!simulator_speaks_for(simulator, page[i].id))
+                has_more = false;
+            else if (page[i].is_online)
+                err = fleet_on_presence(f, page[i].id, false, now, why);
+        }
+    }
+    free(page);
+    return err;
+}
+
+static enum err take_notice(struct fleet *f, const struct link_message *m, struct why *why)
 {
     char node_id[NODE_ID_SIZE], address[ADDRESS_SIZE];
-    const char *slash = strchr(rest, '/');
-    if (slash == NULL || (size_t)(slash - rest) >= sizeof node_id)
-        return why_set(why, ERR_FORMAT, "notice %.100s is malformed", rest);
-    memcpy(node_id, rest, (size_t)(slash - rest));
-    node_id[slash - rest] = '\0';
-    text_copy_field(address, sizeof address, payload.at, payload.len < sizeof address ? payload.len : 0);
-    if (strcmp(slash + 1, TOPIC_NOTICE_SUBSCRIBED) == 0)
-        return fleet_on_subscribed(f, node_id, address, now, why);
-    if (strcmp(slash + 1, TOPIC_NOTICE_GONE) == 0)
-        return fleet_on_presence(f, node_id, false, now, why);
-    return why_set(why, ERR_FORMAT, "notice %.100s is not known", rest);
+    const char *notice = topic_notice(m->topic, node_id);
+    if (notice == NULL)
+        return why_set(why, ERR_FORMAT, "notice %.100s is malformed", m->topic);
+    text_copy_field(address, sizeof address, m->payload.at, m->payload.len < sizeof address ? m->payload.len : 0);
+    if (strcmp(notice, TOPIC_NOTICE_SUBSCRIBED) == 0)
+        return fleet_on_subscribed(f, node_id, address, m->at, why);
+    if (strcmp(notice, TOPIC_NOTICE_GONE) == 0)
+        return simulator_is_name(node_id) ? end_simulator(f, node_id, m->at, why)
+                                          : fleet_on_presence(f, node_id, false, m->at, why);
+    return why_set(why, ERR_FORMAT, "notice %.100s is not known", m->topic);
 }
 
 static enum err take(struct fleet *f, struct link *l, const struct link_message *m, struct why *why)
 {
     struct topic topic;
     if (strncmp(m->topic, TOPIC_NOTICE_PREFIX, strlen(TOPIC_NOTICE_PREFIX)) == 0)
-        return take_notice(f, m->topic + strlen(TOPIC_NOTICE_PREFIX), m->payload, m->at, why);
+        return take_notice(f, m, why);
     if (!topic_parse(&topic, m->topic) || takers[topic.kind] == NULL)
         return why_set(why, ERR_FORMAT, "no one listens to this topic");
     return takers[topic.kind](f, l, topic.node_id, m->payload, m->at, why);

@@ -40,6 +40,7 @@ COMMAND(flash_join);
 COMMAND(node_add);
 COMMAND(node_fctry);
 COMMAND(node_list);
+COMMAND(simulator_add);
 COMMAND(job_start);
 COMMAND(job_plan);
 COMMAND(job_pause);

@@ -18,6 +18,7 @@ static const struct command {
     {"node", "add", "Register a node and make its credentials and fctry partition", command_node_add},
     {"node", "fctry", "Make a fctry partition from credentials that you have", command_node_fctry},
     {"node", "list", "List nodes with their versions and whether they are online", command_node_list},
+    {"simulator", "add", "Register simulated nodes, for pluvio-fleet", command_simulator_add},
     {"image", "inspect", "Explain an image file, and whether it is whole and runs on a chip", command_image_inspect},
     {"image", "pack", "Wrap a Linux program in an ESP image, for Linux nodes", command_image_pack},
     {"image", "encrypt", "Encrypt an image for a device's key", command_image_encrypt},

@@ -43,6 +43,7 @@ HANDLER(get_user_status);
 HANDLER(get_nodes);
 HANDLER(put_node);
 HANDLER(post_node);
+HANDLER(post_simulator);
 HANDLER(get_events);
 HANDLER(get_node_fetch);
 HANDLER(post_node_status);

@@ -108,6 +108,8 @@ HANDLER(post_node)
     const char *id = wanted ? wanted : made.text;
     if (!text_is_plain_id(id, NODE_ID_SIZE - 1))
         err = why_set(why, ERR_NODE_ID, "node_id must have 1 to %d of A-Z a-z 0-9 _ - .", NODE_ID_SIZE - 1);
+    if (err == ERR_NONE && strncmp(id, SIMULATOR_PREFIX, strlen(SIMULATOR_PREFIX)) == 0)
+        err = why_set(why, ERR_NODE_ID, "node_id must not begin with " SIMULATOR_PREFIX ", as simulated nodes' do");
     if (err == ERR_NONE)
         err = keys_issue_node(rest->keys, id, q->now, &cert, &key, why);
     if (err == ERR_NONE)

@@ -53,6 +53,7 @@ static const struct rest_route routes[] = {
     {"POST", "/v1/admin/nodes", REST_TOKEN, REST_BODY_MEMORY, post_node},
     {"PUT", "/v1/admin/nodes", REST_TOKEN, REST_BODY_MEMORY, put_node},
     {"DELETE", "/v1/admin/nodes", REST_TOKEN, REST_BODY_MEMORY, put_node},
+    {"POST", "/v1/admin/simulators", REST_TOKEN, REST_BODY_MEMORY, post_simulator},
     {"GET", "/v1/admin/events", REST_TOKEN, REST_NO_BODY, get_events},
     {"GET", "/v1/node/otafetch", REST_NODE_CERT, REST_NO_BODY, get_node_fetch},
     {"POST", "/v1/node/otastatus", REST_NODE_CERT, REST_BODY_MEMORY, post_node_status},

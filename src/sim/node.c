@@ -29,6 +29,7 @@ void sim_node_init(struct sim_node *n, unsigned index, const char *id, const cha
     n->cut_after = -1;
     n->slots[0].state = SIM_VALID;
     text_copy(n->id, sizeof n->id, id);
+    text_copy(n->project, sizeof n->project, "app");
     text_copy(n->slots[0].version, sizeof n->slots[0].version, version);
     n->ota.options = options;
 }
@@ -219,8 +220,8 @@ static void open_download(struct sim_node *n, struct sim_world *w, int64_t now)
     }
     text_copy(running.version, sizeof running.version, sim_node_version(n));
     text_copy(offered.version, sizeof offered.version, n->coming);
-    text_copy(running.project_name, sizeof running.project_name, "app");
-    text_copy(offered.project_name, sizeof offered.project_name, n->fate.rejects ? "other" : "app");
+    text_copy(running.project_name, sizeof running.project_name, n->project);
+    text_copy(offered.project_name, sizeof offered.project_name, n->fate.rejects ? "other" : n->project);
     tell_event(n, w, now, &(struct ota_event){.kind = OTA_HEADER_READ, .running = &running, .offered = &offered});
     if (n->life != life || n->ota.state != OTA_DOWNLOADING) {
         n->download = SIM_NO_DOWNLOAD;
@@ -295,12 +296,12 @@ static void settle(struct sim_node *n, struct sim_world *w, int64_t now)
 
 static void describe(struct sim_node *n, struct sim_world *w)
 {
-    char text[400];
+    char text[600];
     snprintf(text, sizeof text,
              "{\"node_id\":\"%s\",\"config_version\":\"2020-03-20\",\"info\":{\"name\":\"%s\",\"fw_version\":\"%s\","
-             "\"type\":\"light\",\"model\":\"%s\",\"project_name\":\"app\",\"platform\":\"%s\"},\"attributes\":["
+             "\"type\":\"light\",\"model\":\"%s\",\"project_name\":\"%s\",\"platform\":\"%s\"},\"attributes\":["
              "{\"name\":\"network-id\",\"value\":\"%s\"}]}",
-             n->id, n->model, sim_node_version(n), n->model, n->platform, n->network_id);
+             n->id, n->model, sim_node_version(n), n->model, n->project, n->platform, n->network_id);
     publish(n, w, TOPIC_CONFIG, text, OTA_TICKET_NONE);
 }
 
@@ -446,6 +447,8 @@ void sim_node_document(struct sim_node *n, struct sim_world *w, int64_t now, con
             if (offer->metadata[0])
                 ota_terms_read(&n->terms, bytes_of_text(offer->metadata), tokens, 64);
             text_copy(n->url, sizeof n->url, offer->url);
+            text_copy(n->offered_version, sizeof n->offered_version, offer->fw_version);
+            n->offered_bytes = offer->file_size;
         }
         tell_event(n, w, now, &(struct ota_event){.kind = OTA_JOB_ARRIVED, .job_id = offer->job_id});
     }

@@ -50,7 +50,7 @@ struct sim_node {
     unsigned index;
     uint32_t life; /* counts power-ups: words of an earlier one do not reach it */
     uint32_t wake; /* counts wakes: only the last one asked for counts */
-    char id[NODE_ID_SIZE], platform[33], model[33], network_id[NETWORK_ID_SIZE];
+    char id[NODE_ID_SIZE], platform[33], model[33], project[33], network_id[NETWORK_ID_SIZE];
     int64_t bytes_per_s, clock_skew_s;
     struct ota ota;
     struct sim_random random;
@@ -63,7 +63,8 @@ struct sim_node {
     /* RAM and surroundings */
     bool is_on, is_connected, wants_attempt, wants_callback, is_in_callback, has_described;
     struct ota_terms terms;
-    char url[200];
+    char url[200], offered_version[FW_VERSION_SIZE]; /* of the document it works on */
+    int64_t offered_bytes;
     struct sim_fate fate;
     int64_t boot_at, connect_at, reboot_at, step_at; /* 0: not awaited */
     enum { SIM_NO_DOWNLOAD, SIM_OPENING, SIM_LOADING } download;

@@ -58,3 +58,26 @@ bool topic_write(char *to, size_t size, enum topic_kind kind, const char *node_i
     text_add(&t, "node/%s/%s", node_id, rows[kind].suffix);
     return !t.is_cut;
 }
+
+bool simulator_is_name(const char *id)
+{
+    return strncmp(id, SIMULATOR_PREFIX, strlen(SIMULATOR_PREFIX)) == 0 &&
+           strchr(id + strlen(SIMULATOR_PREFIX), '-') == NULL;
+}
+
+bool simulator_speaks_for(const char *simulator, const char *node_id)
+{
+    size_t len = strlen(simulator);
+    return simulator_is_name(simulator) && strncmp(simulator, node_id, len) == 0 && node_id[len] == '-';
+}
+
+const char *topic_notice(const char *text, char node_id[NODE_ID_SIZE])
+{
+    size_t prefix = strlen(TOPIC_NOTICE_PREFIX);
+    const char *slash = strncmp(text, TOPIC_NOTICE_PREFIX, prefix) == 0 ? strchr(text + prefix, '/') : NULL;
+    if (slash == NULL || (size_t)(slash - text) - prefix >= NODE_ID_SIZE)
+        return NULL;
+    memcpy(node_id, text + prefix, (size_t)(slash - text) - prefix);
+    node_id[(size_t)(slash - text) - prefix] = '\0';
+    return slash + 1;
+}

@@ -46,4 +46,13 @@ bool topic_write(char *to, size_t size, enum topic_kind kind, const char *node_i
 #define TOPIC_NOTICE_SUBSCRIBED "otaurl"       /* the node listens on otaurl now; its payload: the node's address */
 #define TOPIC_NOTICE_GONE       "disconnected" /* its connection ended */
 
+/* A simulator is a credential that speaks for simulated nodes over one connection: named sim-<id>, for the nodes
+ * sim-<id>-<number>.  No other node's id begins so. */
+#define SIMULATOR_PREFIX "sim-"
+bool simulator_is_name(const char *id);
+bool simulator_speaks_for(const char *simulator, const char *node_id);
+
+/* The notice in a topic; NULL when the topic is no notice. */
+const char *topic_notice(const char *text, char node_id[NODE_ID_SIZE]);
+
 #endif
