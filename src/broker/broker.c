@@ -19,6 +19,7 @@
 
 #define RESTART_FIRST_MS 100
 #define RESTART_MOST_MS  5000
+#define QUEUED_BYTES_MAX (512 * 1024 * 1024)
 #define SETTLED_S        10 /* a child that ran this long resets the delay */
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -96,7 +97,9 @@ static enum err write_config(struct broker *b, const struct broker_config *c, st
     enum err err;
     text_init(&t, text, sizeof text);
     text_add(&t, "per_listener_settings true\nlog_dest stderr\nlog_type error\nlog_type warning\nlog_timestamp false\n"
-                 "persistence false\nmax_queued_messages 10000\nmax_inflight_messages 200\nset_tcp_nodelay true\n");
+                 "persistence false\nmax_inflight_messages 200\nset_tcp_nodelay true\n");
+    /* The server may fall behind a fleet that comes back at once; nodes' queues stay short. */
+    text_add(&t, "max_queued_messages 0\nmax_queued_bytes %d\n", QUEUED_BYTES_MAX);
     text_add(&t, "\nlistener 0 %s\nallow_anonymous true\n", b->socket_path);
     text_add(&t, "\nlistener %d%s%s\n", c->port, *c->address ? " " : "", c->address);
     text_add(&t, "cafile %s/ca.crt\ncertfile %s/server.crt\nkeyfile %s/server.key\n", b->folder, b->folder, b->folder);
