@@ -239,9 +239,9 @@ enum err fleet_job_clusters(struct fleet *f, const char *id, struct cluster *to,
 void cluster_query(const struct cluster *cluster, char to[QUERY_SIZE]);
 
 /* The job's executions in the order of node ids; targets without a row appear as EX_TRIGGERED. */
-enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, struct execution *to,
+enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, time_ms now, struct execution *to,
                               unsigned max, unsigned *count, struct why *why);
-enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, struct execution *to,
+enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, time_ms now, struct execution *to,
                          struct why *why);
 enum err fleet_timeline(struct fleet *f, const char *job_id, const char *node_id, struct timeline_row *to, unsigned max,
                         unsigned *count, struct why *why);

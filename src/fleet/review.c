@@ -140,7 +140,7 @@ static enum err list_executions(struct tx *tx, struct active *a, const char *job
     return err ? err : l.err;
 }
 
-enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, struct execution *to,
+enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, time_ms now, struct execution *to,
                               unsigned max, unsigned *count, struct why *why)
 {
     struct tx tx;
@@ -149,6 +149,7 @@ enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *a
     if (a == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
     enum err err = tx_begin_reading(&tx, f, why);
+    tx.now = now; /* ages in queries */
     if (err == ERR_NONE)
         err = tx_end(&tx, list_executions(&tx, a, job_id, after, to, max, count));
     free(a);
@@ -175,7 +176,7 @@ static enum err get_execution(struct tx *tx, struct active *a, const char *job_i
     return err;
 }
 
-enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, struct execution *to,
+enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_id, time_ms now, struct execution *to,
                          struct why *why)
 {
     struct tx tx;
@@ -183,6 +184,7 @@ enum err fleet_execution(struct fleet *f, const char *job_id, const char *node_i
     if (a == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
     enum err err = tx_begin_reading(&tx, f, why);
+    tx.now = now; /* ages in queries */
     if (err == ERR_NONE)
         err = tx_end(&tx, get_execution(&tx, a, job_id, node_id, to));
     free(a);

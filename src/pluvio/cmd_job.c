@@ -303,6 +303,22 @@ enum err command_job_cancel(int argc, char **argv, struct why *why)
 
 static const struct option_row no_rows[] = {{NULL, 0, NULL, NULL}};
 
+/* Options are members of the same name. */
+static void write_options(struct json_out *out, const struct option_row *rows, const struct options *o)
+{
+    for (const struct option_row *r = rows; r->name != NULL; r++) {
+        const char *value = option(o, r->name);
+        if (value == NULL)
+            continue;
+        if (r->argument == NULL)
+            json_out_bool(out, r->name, true);
+        else if (strcmp(r->argument, "JSON") == 0 || strcmp(r->argument, "N") == 0)
+            json_out_raw(out, r->name, value);
+        else
+            json_out_text(out, r->name, value);
+    }
+}
+
 /* A verb of a job: its id and one text more go to REST. */
 static enum err job_verb(int argc, char **argv, const struct command_line *line, const char *path, const char *member,
                          const char *said, struct why *why)
@@ -324,8 +340,7 @@ static enum err job_verb(int argc, char **argv, const struct command_line *line,
     json_out_text(&out, "ota_job_id", id);
     if (member != NULL && o.count > 1)
         json_out_text(&out, member, o.arguments[1]);
-    if (line->rows != no_rows && option(&o, "all") != NULL)
-        json_out_bool(&out, "all", true);
+    write_options(&out, line->rows, &o);
     json_out_end_object(&out);
     err = client_call(&c, "POST", path, body.at, &doc, why);
     buf_deinit(&body);
@@ -335,6 +350,17 @@ static enum err job_verb(int argc, char **argv, const struct command_line *line,
         printf("Job %s %s.\n", text_of(doc, "ota_job_name"), said);
     json_free(doc);
     return err;
+}
+
+enum err command_job_edit(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {
+        {"rollout", 'r', "PLAN", "Its rollout, anew"},    {"exclude", 'x', "QUERY", "Nodes to leave out"},
+        {"priority", 'p', "N", "1 (first) to 10 (last)"}, {"metadata", 'm', "JSON", "What nodes are told with the job"},
+        {"description", 'd', "TEXT", "What it is for"},   {NULL, 0, NULL, NULL},
+    };
+    static const struct command_line line = {rows, "JOB", "Change a paused job.", 1, 1};
+    return job_verb(argc, argv, &line, "/v1/admin/otajob/edit", NULL, "is changed", why);
 }
 
 enum err command_job_pause(int argc, char **argv, struct why *why)

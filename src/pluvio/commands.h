@@ -44,6 +44,7 @@ COMMAND(simulator_add);
 COMMAND(job_start);
 COMMAND(job_plan);
 COMMAND(job_pause);
+COMMAND(job_edit);
 COMMAND(job_resume);
 COMMAND(job_why);
 COMMAND(job_clusters);

@@ -53,6 +53,7 @@ static const struct command {
     {"job", "watch", "Follow a job live to its end", command_job_watch},
     {"job", "list", "List jobs", command_job_list},
     {"job", "pause", "Offer a job to nobody until it is resumed", command_job_pause},
+    {"job", "edit", "Change a paused job", command_job_edit},
     {"job", "resume", "Let a paused job go on", command_job_resume},
     {"job", "why", "Why a node was or was not offered a job, and when next", command_job_why},
     {"job", "clusters", "Failures of a job that look alike", command_job_clusters},

@@ -74,7 +74,7 @@ HANDLER(get_user_status)
     const char *node_id = node_of(q), *job_id = query(q, "ota_job_id");
     enum err err = job_id ? own_node(rest, q, node_id, why) : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
     if (err == ERR_NONE)
-        err = fleet_execution(rest->fleet, job_id, node_id, &e, why);
+        err = fleet_execution(rest->fleet, job_id, node_id, q->now, &e, why);
     if (err == ERR_NONE && e.state == EX_TRIGGERED)
         err = why_set(why, ERR_NO_STATUS, "node %.64s has said nothing of the job yet", node_id);
     if (err != ERR_NONE)

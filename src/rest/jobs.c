@@ -727,10 +727,10 @@ HANDLER(get_job_status)
     if (page == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
     if (node_id != NULL) {
-        err = fleet_execution(rest->fleet, job_id, node_id, page, why);
+        err = fleet_execution(rest->fleet, job_id, node_id, q->now, page, why);
         count = 1;
     } else
-        err = fleet_job_executions(rest->fleet, job_id, query(q, "start_id") ? query(q, "start_id") : "", page,
+        err = fleet_job_executions(rest->fleet, job_id, query(q, "start_id") ? query(q, "start_id") : "", q->now, page,
                                    (unsigned)max, &count, why);
     if (err == ERR_NONE) {
         struct json_out out = answer(p);

@@ -235,7 +235,9 @@ static uint64_t hash_ends(struct sim *s)
         for (unsigned n = 0; n < s->config.nodes; n++) {
             struct execution e;
             int state =
-                fleet_execution(&s->fleet, s->jobs[i].job.id, s->nodes[n].id, &e, NULL) == ERR_NONE ? (int)e.state : -1;
+                fleet_execution(&s->fleet, s->jobs[i].job.id, s->nodes[n].id, sim_server_now(s), &e, NULL) == ERR_NONE
+                    ? (int)e.state
+                    : -1;
             hash = (hash ^ (uint64_t)(state + 1)) * 1099511628211u;
         }
     return hash;

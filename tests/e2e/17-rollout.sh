@@ -29,7 +29,8 @@ for name in n1 n2 n3; do [ "$(state "$job" "$name")" = success ] || late=$name; 
 pluvio job why "$job" "$late" | grep -q 'Phase 1 of 2 lets 1 of 3 nodes begin, 1 have (phase); next at' || die "why: $(pluvio job why "$job" "$late")"
 pluvio job pause "$job" "a look at it" >/dev/null
 pluvio job why "$job" "$late" | grep -q 'The job is paused: a look at it' || die "why: $(pluvio job why "$job" "$late")"
-rest POST /v1/admin/otajob/edit -d "{\"ota_job_id\":\"$job\",\"rollout\":\"in-flight 1\"}" | jq -e '.rollout == "in-flight 1"' >/dev/null || die "the job cannot be changed"
+pluvio job edit "$job" --rollout 'in-flight 1' --priority 4 --json | jq -e '.rollout == "in-flight 1" and .priority == 4' >/dev/null || die "the job cannot be changed"
+! pluvio job edit "$job" --priority high 2>"$work/error" || die "a priority that is no number was taken"
 pluvio job resume "$job" >/dev/null
 wait_for 240 is_finished "$job" || die "the job did not finish"
 [ "$(job_field "$job" success_count)" = 3 ] || die "$(job_field "$job" success_count) nodes were updated"

@@ -154,7 +154,7 @@ static bool is_offered(struct rig *r, const char *node, const struct job *job)
 {
     rig_fetch(r, node, "1.0");
     struct execution e;
-    return fleet_execution(&r->fleet, job->id, node, &e, NULL) == ERR_NONE && e.state == EX_OFFERED;
+    return fleet_execution(&r->fleet, job->id, node, r->now, &e, NULL) == ERR_NONE && e.state == EX_OFFERED;
 }
 
 static void tick(struct rig *r)
@@ -207,9 +207,16 @@ static void later_members_belong_to_continuous_jobs(void **state)
     r->now += 1000;
     assert_int_equal(fleet_group_nodes(&r->fleet, g.id, late, 1, true, r->now, NULL), ERR_NONE);
     rig_node(r, "n3", "1.0");
-    struct execution e;
-    assert_int_equal(fleet_execution(&r->fleet, once.id, "n2", &e, NULL), ERR_JOB_NO_NODES);
-    assert_int_equal(fleet_execution(&r->fleet, always.id, "n2", &e, NULL), ERR_NONE);
+    struct job aged = start(r, (struct job_order){.image_id = image.id, .query = "registered < 10s", .priority = 10});
+    struct execution e, page[4];
+    unsigned count;
+    time_ms later = r->now + 3600000;
+    assert_int_equal(fleet_execution(&r->fleet, aged.id, "n3", r->now, &e, NULL), ERR_NONE);
+    assert_int_equal(fleet_execution(&r->fleet, aged.id, "n3", later, &e, NULL), ERR_JOB_NO_NODES);
+    assert_int_equal(fleet_job_executions(&r->fleet, aged.id, "", later, page, 4, &count, NULL), ERR_NONE);
+    assert_int_equal(count, 0);
+    assert_int_equal(fleet_execution(&r->fleet, once.id, "n2", r->now, &e, NULL), ERR_JOB_NO_NODES);
+    assert_int_equal(fleet_execution(&r->fleet, always.id, "n2", r->now, &e, NULL), ERR_NONE);
     assert_true(is_offered(r, "n2", &always));
     rig_report(r, "n1", once.id, REPORT_SUCCESS, "OTA Upgrade finished and verified successfully");
     assert_int_equal(rig_summary(r, once.id).job.status, JOB_FINISHED);
@@ -449,8 +456,8 @@ static void cancelled_and_archived_with_their_codes(void **state)
     assert_int_equal(fleet_job_archive(&r->fleet, job.id, true, r->now, &s, NULL), ERR_NONE);
     assert_true(s.job.is_archived);
     struct execution e;
-    assert_int_equal(err_rainmaker_code(fleet_execution(&r->fleet, "none", "n1", &e, NULL)), 105012);
-    assert_int_equal(err_rainmaker_code(fleet_execution(&r->fleet, job.id, "nobody", &e, NULL)), 105048);
+    assert_int_equal(err_rainmaker_code(fleet_execution(&r->fleet, "none", "n1", r->now, &e, NULL)), 105012);
+    assert_int_equal(err_rainmaker_code(fleet_execution(&r->fleet, job.id, "nobody", r->now, &e, NULL)), 105048);
 }
 
 static void a_jobs_time_runs_out(void **state)

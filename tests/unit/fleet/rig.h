@@ -85,7 +85,7 @@ static inline struct job rig_job(struct rig *r, const char *name, const char *im
 static inline struct execution rig_execution(struct rig *r, const char *job, const char *node)
 {
     struct execution e;
-    assert_int_equal(fleet_execution(&r->fleet, job, node, &e, NULL), ERR_NONE);
+    assert_int_equal(fleet_execution(&r->fleet, job, node, r->now, &e, NULL), ERR_NONE);
     return e;
 }
 

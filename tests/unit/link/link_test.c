@@ -173,6 +173,28 @@ static void presence_follows_the_notices(void **state)
     assert_int_equal(n.subscribed_at, r->now);
 }
 
+/* A simulator speaks for its own nodes: they go with it, and nobody else does. */
+static void a_simulators_nodes_go_with_it(void **state)
+{
+    static const char *const ids[] = {"sim-a-000001", "sim-a-000002", "sim-ab-000001", "sim-b-000001", "siren"};
+    struct rig *r = *state;
+    struct test_bus b = new_bus();
+    static struct link l;
+    struct node n;
+    char topic[100];
+    link_init(&l, &r->fleet, &b.bus, &b.urls, NULL, NULL);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        rig_node(r, ids[i], "1.0");
+        snprintf(topic, sizeof topic, "pluvio/presence/%s/otaurl", ids[i]);
+        receive(&l, r, topic, "");
+    }
+    receive(&l, r, "pluvio/presence/sim-a/disconnected", "");
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        assert_int_equal(fleet_node_get(&r->fleet, ids[i], &n, NULL), ERR_NONE);
+        assert_int_equal(n.is_online, i >= 2);
+    }
+}
+
 /* What came together is one transaction, and one bad message among them costs nothing but itself. */
 static void a_batch_is_one_transaction(void **state)
 {
@@ -204,7 +226,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(an_update_by_messages_alone),    WITH_RIG(what_was_not_acknowledged_goes_again),
         WITH_RIG(more_than_fits_in_flight_waits), WITH_RIG(malformed_messages_change_nothing),
-        WITH_RIG(presence_follows_the_notices),   WITH_RIG(a_batch_is_one_transaction),
+        WITH_RIG(presence_follows_the_notices),   WITH_RIG(a_simulators_nodes_go_with_it),
+        WITH_RIG(a_batch_is_one_transaction),
     };
     return cmocka_run_group_tests_name("link", tests, NULL, NULL);
 }

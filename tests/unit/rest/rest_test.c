@@ -433,6 +433,24 @@ static void groups_have_rainmakers_shape(void **state)
     assert_non_null(strstr(body, "at column"));
 }
 
+static void simulated_nodes_come_with_one_credential(void **state)
+{
+    struct bench *b = *state;
+    char body[16384], name[32] = "", id[64];
+    log_in(b);
+    assert_int_equal(CALL("POST", "/v1/admin/simulators", NULL, "{\"node_count\":0}"), 400);
+    assert_int_equal(CALL("POST", "/v1/admin/simulators", NULL, "{\"node_count\":100001}"), 400);
+    assert_int_equal(CALL("POST", "/v1/admin/simulators", NULL, "{\"node_count\":1001}"), 200);
+    const char *at = strstr(body, "\"simulator\":\"");
+    assert_non_null(at);
+    assert_non_null(strstr(body, "BEGIN CERTIFICATE"));
+    snprintf(name, sizeof name, "%.12s", at + strlen("\"simulator\":\""));
+    snprintf(id, sizeof id, "%s-001001", name);
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("node_id", id), NULL), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/nodes", NULL, "{\"node_id\":\"sim-1\"}"), 400);
+    assert_non_null(strstr(body, "sim-"));
+}
+
 /* The options of C.2 as they stand in the body and in the query, and what clients insist on in the answers of C.5. */
 static void approval_has_rainmakers_shape(void **state)
 {
@@ -566,7 +584,7 @@ int main(void)
         WITH_REST(a_download_obeys_its_range),    WITH_REST(events_stream_as_text),
         WITH_REST(a_node_may_ask_over_https),     WITH_REST(groups_have_rainmakers_shape),
         WITH_REST(approval_has_rainmakers_shape), WITH_REST(a_job_is_planned_changed_and_explained),
-        WITH_REST(a_node_may_have_to_wait),
+        WITH_REST(a_node_may_have_to_wait),       WITH_REST(simulated_nodes_come_with_one_credential),
     };
     return cmocka_run_group_tests_name("rest", tests, NULL, NULL);
 }

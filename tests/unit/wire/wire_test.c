@@ -171,6 +171,24 @@ static void fetch_and_config_are_read(void **state)
     assert_int_equal(node_description_read(&d, bytes_of_text("{\"node_id\":\"N\"}"), NULL), ERR_FORMAT);
 }
 
+static void a_simulator_speaks_for_nodes_of_its_name(void **state)
+{
+    char node_id[NODE_ID_SIZE];
+    (void)state;
+    assert_true(simulator_is_name("sim-1a2b"));
+    assert_false(simulator_is_name("sim-1a2b-000001"));
+    assert_false(simulator_is_name("simple"));
+    assert_true(simulator_speaks_for("sim-1a2b", "sim-1a2b-000001"));
+    assert_false(simulator_speaks_for("sim-1a2b", "sim-1a2b"));
+    assert_false(simulator_speaks_for("sim-1a2b", "sim-1a2bc-000001"));
+    assert_false(simulator_speaks_for("sim-1a2b", "n1"));
+    assert_false(simulator_speaks_for("n1", "n1-1"));
+    assert_string_equal(topic_notice("pluvio/presence/n1/otaurl", node_id), "otaurl");
+    assert_string_equal(node_id, "n1");
+    assert_null(topic_notice("pluvio/presence/n1", node_id));
+    assert_null(topic_notice("node/n1/otaurl", node_id));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +201,7 @@ int main(void)
         cmocka_unit_test(odd_reports_are_errors_not_crashes),
         cmocka_unit_test(texts_are_understood),
         cmocka_unit_test(fetch_and_config_are_read),
+        cmocka_unit_test(a_simulator_speaks_for_nodes_of_its_name),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }
