@@ -70,6 +70,16 @@
     /* REST, RainMaker's numbers */                                                                                    \
     X(ERR_BODY, "request body is not valid", 400, 100006, 65)                                                          \
     X(ERR_LOGIN, "user name or password is wrong", 400, 101009, 77)                                                    \
+    X(ERR_USER_NAME, "user_name is missing", 400, 101001, 65)                                                          \
+    X(ERR_USER_MAIL, "user_name is neither an e-mail address nor a phone number", 400, 101002, 65)                     \
+    X(ERR_USER_PASSWORD, "password or verification_code is missing", 400, 101003, 65)                                  \
+    X(ERR_PASSWORD_RULE, "the password is too simple", 400, 101004, 65)                                                \
+    X(ERR_USER_EXISTS, "a user of that name exists", 400, 101006, 73)                                                  \
+    X(ERR_VERIFIED, "the user is verified already", 400, 101011, 65)                                                   \
+    X(ERR_CODE, "the verification code is wrong", 400, 101012, 77)                                                     \
+    X(ERR_NOT_VERIFIED, "the user is not verified yet", 400, 101015, 77)                                               \
+    X(ERR_CODE_TRIES, "too many tries with a code", 400, 101057, 75)                                                   \
+    X(ERR_LOGIN_TRIES, "too many tries to log in", 400, 101058, 75)                                                    \
     X(ERR_REFRESH, "refresh token is not valid", 400, 101017, 77)                                                      \
     X(ERR_IMAGE_MISSING, "firmware image is missing", 400, 104001, 65)                                                 \
     X(ERR_IMAGE_NAME, "image name is missing", 400, 104002, 65)                                                        \
@@ -123,6 +133,7 @@
     X(ERR_PLAN, "the rollout cannot be read", 400, 190034, 65)                                                         \
     X(ERR_NODE_OFFLINE, "the node is not connected", 400, 102001, 75)                                                  \
     X(ERR_NOT_THE_USERS, "the node does not belong to the user", 400, 103020, 77)                                      \
+    X(ERR_MAP_REQUEST, "no such request", 400, 190040, 66)                                                             \
     X(ERR_NODE_TAGS, "a tag is not key:value, or there are too many", 400, 190035, 65)                                 \
     X(ERR_GROUP_NAME, "a text of the group is missing or too long", 400, 190036, 65)                                   \
     X(ERR_GROUP_EXISTS, "a group of that name exists", 400, 108007, 73)                                                \

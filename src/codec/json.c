@@ -77,6 +77,16 @@ bool json_is_object(const struct json *value)
     return cJSON_IsObject(inner(value));
 }
 
+bool json_is_array(const struct json *value)
+{
+    return value != NULL && cJSON_IsArray(inner(value));
+}
+
+bool json_is_null(const struct json *value)
+{
+    return value != NULL && cJSON_IsNull(inner(value));
+}
+
 bool json_int(const struct json *value, int64_t *to)
 {
     if (!cJSON_IsNumber(inner(value)))
@@ -106,6 +116,39 @@ const struct json *json_first(const struct json *value)
 const struct json *json_next(const struct json *value)
 {
     return outer(inner(value)->next);
+}
+
+const char *json_name(const struct json *member)
+{
+    return member ? inner(member)->string : NULL;
+}
+
+static bool merge(cJSON *to, const cJSON *from)
+{
+    for (const cJSON *new = from->child; new != NULL; new = new->next) {
+        cJSON *old = cJSON_GetObjectItemCaseSensitive(to, new->string);
+        if (cJSON_IsObject(old) && cJSON_IsObject(new)) {
+            if (!merge(old, new))
+                return false;
+            continue;
+        }
+        if (old != NULL)
+            cJSON_DeleteItemFromObjectCaseSensitive(to, new->string);
+        if (cJSON_IsNull(new))
+            continue;
+        cJSON *copy = cJSON_Duplicate(new, 1);
+        if (copy == NULL || !cJSON_AddItemToObject(to, new->string, copy)) {
+            cJSON_Delete(copy);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool json_merge(struct json *to, const struct json *from)
+{
+    cJSON *into = (cJSON *)(void *)to;
+    return cJSON_IsObject(into) && cJSON_IsObject(inner(from)) && merge(into, inner(from));
 }
 
 char *json_dup_text(const struct json *value)

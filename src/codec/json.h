@@ -33,6 +33,8 @@ const struct json *json_get(const struct json *value, const char *key);
 /* NULL unless the value is a string. */
 const char *json_text(const struct json *value);
 bool json_is_object(const struct json *value);
+bool json_is_array(const struct json *value);
+bool json_is_null(const struct json *value); /* the JSON null, not an absent value */
 
 /* True and `*to` set when the value is a whole number that an int64 holds exactly (and a JSON number, not a string). */
 bool json_int(const struct json *value, int64_t *to);
@@ -46,6 +48,13 @@ const struct json *json_next(const struct json *value);
 
 #define JSON_EACH(element, array)                                                                                      \
     for (const struct json *element = json_first(array); element; element = json_next(element))
+
+/* The name of a member; NULL for other values. */
+const char *json_name(const struct json *member);
+
+/* Merges `from` into the object `to` (RFC 7396): members that are objects are merged, null takes a member away, other
+ * values replace.  False when one of them is no object, or memory is out; then `to` may be merged in part. */
+bool json_merge(struct json *to, const struct json *from);
 
 /* The value written compactly, on the heap; NULL when memory is out. */
 char *json_dup_text(const struct json *value);

@@ -233,6 +233,19 @@ enum err tx_group(struct tx *tx, const char *id, struct group *to)
     return named(tx, tx->db->group_get(tx->s, id, to, tx->why), ERR_GROUP_NOT_FOUND, "group", id);
 }
 
+enum err tx_card(struct tx *tx, enum card_kind kind, const char *key, char **to)
+{
+    enum err err = tx->db->card_get(tx->s, kind, key, to, tx->why);
+    return err == ERR_NOT_FOUND ? ERR_NONE : err;
+}
+
+enum err tx_card_put(struct tx *tx, enum card_kind kind, const char *key, const struct buf *text)
+{
+    if (text->is_failed)
+        return why_set(tx->why, ERR_NO_MEMORY, "no memory");
+    return tx->db->card_put(tx->s, kind, key, bytes_of(text->at, text->len), tx->why);
+}
+
 enum err tx_state(struct tx *tx, const char *job_id, struct job_state *to)
 {
     enum err err = tx->db->job_state_get(tx->s, job_id, to, tx->why);
@@ -296,84 +309,4 @@ enum err fleet_event_last(struct fleet *f, int64_t *id, struct why *why)
     int64_t first;
     enum err err = tx_begin_reading(&tx, f, why);
     return err ? err : tx_end(&tx, tx.db->event_bounds(tx.s, &first, id, why));
-}
-
-/* --- users ------------------------------------------------------------------------------------ */
-
-enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, tx.db->user_count(tx.s, count, why));
-}
-
-static enum err add_user(struct tx *tx, const char *name, const char *hash, bool is_admin, struct user *to)
-{
-    enum err err = tx->db->user_get(tx->s, name, to, tx->why);
-    if (err == ERR_NONE)
-        return why_set(tx->why, ERR_EXISTS, "user %s exists already", name);
-    if (err != ERR_NOT_FOUND)
-        return err;
-    *to = (struct user){.is_admin = is_admin, .created_at = tx->now};
-    struct id id = id_new(tx->f->entropy);
-    text_copy(to->id, sizeof to->id, id.text);
-    if (!text_copy(to->name, sizeof to->name, name) || !text_copy(to->password_hash, sizeof to->password_hash, hash))
-        return why_set(tx->why, ERR_TOO_BIG, "user name is longer than %d characters", NAME_SIZE - 1);
-    return tx->db->user_put(tx->s, to, tx->why);
-}
-
-enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, bool is_admin, time_ms now,
-                        struct user *to, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, add_user(&tx, name, hash, is_admin, to));
-}
-
-enum err fleet_user_get(struct fleet *f, const char *name, struct user *to, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, tx.db->user_get(tx.s, name, to, why));
-}
-
-enum err fleet_user_get_id(struct fleet *f, const char *id, struct user *to, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, tx.db->user_get_id(tx.s, id, to, why));
-}
-
-enum err fleet_token_add(struct fleet *f, const char *digest, const char *user_id, time_ms expires_at, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
-    return err ? err : tx_end(&tx, tx.db->token_put(tx.s, digest, user_id, expires_at, why));
-}
-
-static enum err token_user(struct tx *tx, const char *digest, struct user *to)
-{
-    char user_id[ID_LEN + 1];
-    time_ms expires_at;
-    enum err err = tx->db->token_get(tx->s, digest, user_id, &expires_at, tx->why);
-    if (err == ERR_NONE && expires_at > tx->now)
-        err = tx->db->user_get_id(tx->s, user_id, to, tx->why);
-    else if (err == ERR_NONE)
-        err = ERR_NOT_FOUND;
-    return err == ERR_NOT_FOUND ? why_set(tx->why, ERR_REFRESH, "refresh token is unknown or expired, log in again")
-                                : err;
-}
-
-enum err fleet_token_user(struct fleet *f, const char *digest, time_ms now, struct user *to, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, token_user(&tx, digest, to));
-}
-
-enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
-    return err ? err : tx_end(&tx, tx.db->tokens_delete_user(tx.s, user_id, why));
 }

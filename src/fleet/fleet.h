@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "fleet/decide.h"
 #include "fleet/port.h"
+#include "fleet/rights.h"
 #include "image/image.h"
 
 struct fleet_memory;
@@ -57,9 +58,51 @@ enum err fleet_start(struct fleet *f, time_ms now, struct why *why);
 /* --- users ------------------------------------------------------------------------------------ */
 
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why);
-/* ERR_EXISTS.  `hash` is finished; hashing takes long and belongs outside of a transaction. */
-enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, bool is_admin, time_ms now,
+/* ERR_USER_EXISTS.  `hash` is finished; hashing takes long and belongs outside of a transaction. */
+enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, enum role role, time_ms now,
                         struct user *to, struct why *why);
+/* A user who has to prove that the mailbox is theirs: `to->code` goes there.  Again before that: a new password and a
+ * new code.  ERR_USER_EXISTS. */
+enum err fleet_user_sign_up(struct fleet *f, const char *name, const char *hash, time_ms now, struct user *to,
+                            struct why *why);
+/* A new code for a user who forgot the password.  ERR_NOT_FOUND. */
+enum err fleet_user_code(struct fleet *f, const char *name, time_ms now, struct user *to, struct why *why);
+/* With the code: the user is verified, and has a new password when `hash` is not NULL.  ERR_CODE, ERR_CODE_TRIES,
+ * ERR_VERIFIED. */
+enum err fleet_user_prove(struct fleet *f, const char *name, const char *code, const char *hash, time_ms now,
+                          struct why *why);
+/* After a password was looked at: who fails too often waits (user.locked_until). */
+enum err fleet_user_tried(struct fleet *f, const char *name, bool is_right, time_ms now, struct why *why);
+enum err fleet_user_list(struct fleet *f, const char *after_name, struct user *to, unsigned max, unsigned *count,
+                         struct why *why);
+
+struct user_edit {
+    bool has_role, has_disabled;
+    enum role role;
+    bool is_disabled;
+    const char *hash; /* NULL: the password stays */
+};
+
+/* Ends a lock, too.  ERR_NOT_FOUND; ERR_FORBIDDEN when nobody would be left who may do everything. */
+enum err fleet_user_edit(struct fleet *f, const char *id, const struct user_edit *edit, time_ms now, struct user *to,
+                         struct why *why);
+/* With what is theirs alone: mappings, groups and tokens. */
+enum err fleet_user_delete(struct fleet *f, const char *id, time_ms now, struct why *why);
+
+struct api_token {
+    char id[ID_LEN + 1], name[NAME_SIZE], user_id[ID_LEN + 1];
+    enum role role;                 /* at most this, and at most its user's */
+    time_ms created_at, expires_at; /* 0: it does not */
+};
+
+/* `digest`: of the token, which is kept nowhere.  `token->id` is set. */
+enum err fleet_api_token_add(struct fleet *f, const char *digest, struct api_token *token, struct why *why);
+/* The user with the token's role.  ERR_UNAUTHORIZED. */
+enum err fleet_api_token_user(struct fleet *f, const char *digest, time_ms now, struct user *to, struct why *why);
+/* `user_id` NULL: of everybody. */
+enum err fleet_api_token_list(struct fleet *f, const char *user_id, struct api_token *to, unsigned max, unsigned *count,
+                              struct why *why);
+enum err fleet_api_token_drop(struct fleet *f, const char *user_id, const char *id, struct why *why);
 enum err fleet_user_get(struct fleet *f, const char *name, struct user *to, struct why *why);
 enum err fleet_user_get_id(struct fleet *f, const char *id, struct user *to, struct why *why);
 enum err fleet_token_add(struct fleet *f, const char *digest, const char *user_id, time_ms expires_at, struct why *why);
@@ -71,6 +114,17 @@ enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why
 
 /* `id` NULL or "": one is made.  ERR_EXISTS, ERR_NODE_ID. */
 enum err fleet_node_add(struct fleet *f, const char *id, time_ms now, struct node *to, struct why *why);
+
+/* A node that brings its own certificate, and what its maker tells of it; NULL members: nothing. */
+struct node_order {
+    const char *id, *type, *model, *subtype, *key_pem, *group_id;
+    const char *const *tags;
+    unsigned tag_count;
+    bool may_exist; /* then what is told is changed */
+};
+
+enum err fleet_node_register(struct fleet *f, const struct node_order *order, time_ms now, struct node *to,
+                             struct why *why);
 enum err fleet_node_get(struct fleet *f, const char *id, struct node *to, struct why *why);
 enum err fleet_node_list(struct fleet *f, const char *after, struct node *to, unsigned max, unsigned *count,
                          struct why *why);
@@ -87,30 +141,32 @@ enum err fleet_node_tags(struct fleet *f, const char *id, const char *const *tag
 
 /* --- groups ----------------------------------------------------------------------------------- */
 
+/* `owner`: the user whose groups are meant; "" means the administrators', which alone may have queries.  A group of
+ * somebody else is not there (ERR_GROUP_NOT_FOUND). */
 struct group_order {
     const char *name, *parent_id, *type, *description, *custom_data, *query; /* NULL: none */
     const char *const *nodes;
     unsigned node_count;
 };
 
-enum err fleet_group_add(struct fleet *f, const struct group_order *order, time_ms now, struct group *to,
-                         struct why *why);
+enum err fleet_group_add(struct fleet *f, const char *owner, const struct group_order *order, time_ms now,
+                         struct group *to, struct why *why);
 /* NULL members of the order stay as they are; parent, query and nodes are not changed here. */
-enum err fleet_group_edit(struct fleet *f, const char *id, const struct group_order *order, struct group *to,
-                          struct why *why);
-enum err fleet_group_get(struct fleet *f, const char *id, struct group *to, struct why *why);
-enum err fleet_group_find(struct fleet *f, const char *name, struct group *to, struct why *why);
-enum err fleet_group_list(struct fleet *f, const char *after, struct group *to, unsigned max, unsigned *count,
-                          struct why *why);
+enum err fleet_group_edit(struct fleet *f, const char *owner, const char *id, const struct group_order *order,
+                          struct group *to, struct why *why);
+enum err fleet_group_get(struct fleet *f, const char *owner, const char *id, struct group *to, struct why *why);
+enum err fleet_group_find(struct fleet *f, const char *owner, const char *name, struct group *to, struct why *why);
+enum err fleet_group_list(struct fleet *f, const char *owner, const char *after, struct group *to, unsigned max,
+                          unsigned *count, struct why *why);
 enum err fleet_group_children(struct fleet *f, const char *id, struct group *to, unsigned max, unsigned *count,
                               struct why *why);
-enum err fleet_group_nodes(struct fleet *f, const char *id, const char *const *nodes, unsigned count, bool is_add,
-                           time_ms now, struct why *why);
+enum err fleet_group_nodes(struct fleet *f, const char *owner, const char *id, const char *const *nodes, unsigned count,
+                           bool is_add, time_ms now, struct why *why);
 /* Node ids in the group, those of groups in it aside; a dynamic group's by its query. */
 enum err fleet_group_members(struct fleet *f, const char *id, const char *after, time_ms now, char (*to)[NODE_ID_SIZE],
                              unsigned max, unsigned *count, struct why *why);
 /* ERR_GROUP_HAS_GROUPS while groups lie in it; ERR_GROUP_IN_USE while an active job is for it. */
-enum err fleet_group_delete(struct fleet *f, const char *id, struct why *why);
+enum err fleet_group_delete(struct fleet *f, const char *owner, const char *id, struct why *why);
 
 /* --- what nodes bring ------------------------------------------------------------------------- */
 
@@ -253,9 +309,87 @@ enum err fleet_why(struct fleet *f, const char *job_id, const char *node_id, tim
 
 /* --- users and their nodes -------------------------------------------------------------------- */
 
-enum err fleet_user_node(struct fleet *f, const char *user_id, const char *node_id, bool is_mapped, struct why *why);
+/* A node has one primary user; a new one takes the place of all that were there. */
+struct own_node {
+    char node_id[NODE_ID_SIZE];
+    bool is_primary;
+    time_ms mapped_at;
+};
+
+/* An administrator's mapping, without the node's word. */
+enum err fleet_user_node(struct fleet *f, const char *user_id, const char *node_id, bool is_mapped, time_ms now,
+                         struct why *why);
 /* ERR_NOT_THE_USERS when the node is not the user's. */
 enum err fleet_user_has_node(struct fleet *f, const char *user_id, const char *node_id, struct why *why);
+enum err fleet_user_nodes(struct fleet *f, const char *user_id, const char *after, struct own_node *to, unsigned max,
+                          unsigned *count, struct why *why);
+/* ERR_NOT_THE_USERS. */
+enum err fleet_user_node_get(struct fleet *f, const char *user_id, const char *node_id, struct own_node *to,
+                             struct why *why);
+
+#define MAP_SECRET_SIZE 65
+#define MAP_LIFE_MS     300000 /* how long a node may take to confirm */
+
+enum map_status { MAP_REQUESTED, MAP_CONFIRMED, MAP_TIMED_OUT, MAP_DISCARDED };
+
+/* A user wants a node whose hands hold `secret_key` as well: the node will say so.  ERR_NODE_NOT_FOUND, ERR_BODY. */
+enum err fleet_map_request(struct fleet *f, const char *user_id, const char *node_id, const char *secret_key,
+                           time_ms now, char request_id[ID_LEN + 1], struct why *why);
+/* ERR_NOT_FOUND for a request that is none of the user's. */
+enum err fleet_map_status(struct fleet *f, const char *user_id, const char *request_id, time_ms now,
+                          enum map_status *status, struct why *why);
+/* The other way: the node signs a challenge.  `challenge` is what it shall sign; whoever checked the signature calls
+ * fleet_map_proved. */
+enum err fleet_map_challenge(struct fleet *f, const char *user_id, int64_t life_ms, time_ms now,
+                             char request_id[ID_LEN + 1], char challenge[MAP_SECRET_SIZE], struct why *why);
+/* The challenge of a request that is still open.  ERR_NOT_FOUND. */
+enum err fleet_map_challenge_get(struct fleet *f, const char *user_id, const char *request_id, time_ms now,
+                                 char challenge[MAP_SECRET_SIZE], struct why *why);
+enum err fleet_map_proved(struct fleet *f, const char *user_id, const char *request_id, const char *node_id,
+                          time_ms now, struct why *why);
+/* What a node says of its user (topic user/mapping). */
+enum err fleet_on_mapping(struct fleet *f, const char *node_id, struct bytes payload, time_ms now, struct why *why);
+
+/* The public key that a node proves itself with; PEM. */
+enum err fleet_node_key_put(struct fleet *f, const char *node_id, const char *pem, struct why *why);
+/* `to` on the heap, NULL when it is not known. */
+enum err fleet_node_key(struct fleet *f, const char *node_id, char **to, struct why *why);
+
+/* --- claiming --------------------------------------------------------------------------------- */
+
+struct claim {
+    char mac[13], node_id[NODE_ID_SIZE], user_id[ID_LEN + 1];
+    bool is_done; /* the node has had a certificate */
+};
+
+/* The claim of a MAC address, a new one when there is none; its node id is made here, or is the MAC when no user claims
+ * (`user_id` "").  ERR_FORBIDDEN when it is somebody else's. */
+enum err fleet_claim_begin(struct fleet *f, const char *mac, const char *user_id, time_ms now, struct claim *to,
+                           struct why *why);
+/* The claim of a node id, of the same user.  ERR_MAP_REQUEST. */
+enum err fleet_claim_find(struct fleet *f, const char *user_id, const char *node_id, struct claim *to, struct why *why);
+/* The node gets its certificate: it is registered from now on. */
+enum err fleet_claim_end(struct fleet *f, const struct claim *claim, time_ms now, struct why *why);
+
+/* --- parameters ------------------------------------------------------------------------------- */
+
+#define PARAMS_MAX METADATA_MAX /* characters of what is sent to a node */
+#define KEPT_MAX   (64 * 1024)  /* characters of what is kept of a node's parameters, or of its user's metadata */
+
+/* `is_whole`: all its parameters, else those that changed.  ERR_FORMAT, ERR_TOO_BIG. */
+enum err fleet_on_params(struct fleet *f, const char *node_id, struct bytes payload, bool is_whole, time_ms now,
+                         struct why *why);
+/* A JSON object as text, on the heap; NULL when the node has told none. */
+enum err fleet_node_params(struct fleet *f, const char *node_id, char **to, struct why *why);
+/* Sends parameters to a node; what they are then, it tells itself.  ERR_NODE_NOT_FOUND, ERR_TOO_BIG. */
+enum err fleet_params_send(struct fleet *f, const char *node_id, const char *params, time_ms now, struct why *why);
+
+/* What its user keeps with a node: merged (RFC 7396); `metadata` NULL takes all away.  ERR_BODY, ERR_TOO_BIG. */
+enum err fleet_node_metadata_put(struct fleet *f, const char *node_id, const char *metadata, struct why *why);
+enum err fleet_node_metadata(struct fleet *f, const char *node_id, char **to, struct why *why);
+
+/* --- updates that a user says yes to ---------------------------------------------------------- */
+
 /* The update that the node's user may say yes to; `verdict` as in fleet_fetch_now.  ERR_NO_JOB, ERR_NO_NETWORK,
  * ERR_TRAFFIC. */
 enum err fleet_approval_get(struct fleet *f, const char *node_id, time_ms now, struct job *job, struct image *image,
@@ -263,6 +397,27 @@ enum err fleet_approval_get(struct fleet *f, const char *node_id, time_ms now, s
 /* The user says yes: the node is offered the job.  ERR_JOB_NO_NODE, ERR_NO_JOB (it is not the one on offer),
  * ERR_NODE_OFFLINE. */
 enum err fleet_approve(struct fleet *f, const char *node_id, const char *job_id, time_ms now, struct why *why);
+
+/* --- what clients come back for, and what is remembered ---------------------------------------- */
+
+/* A text kept under a request's id, for a client that asks later.  fleet_request_get: NULL when there is none. */
+enum err fleet_request_put(struct fleet *f, const char *id, const char *text, struct why *why);
+enum err fleet_request_get(struct fleet *f, const char *id, char **to, struct why *why);
+
+/* The audit log: each entry's hash covers the one before, so that none can be taken out or changed unnoticed.
+ * `entry`: a JSON object as text. */
+enum err fleet_audit_add(struct fleet *f, const char *entry, struct why *why);
+
+struct audit_visitor {
+    /* `hash`: 64 hex digits.  False: enough. */
+    bool (*visit)(struct audit_visitor *v, int64_t number, const char *hash, const char *entry);
+};
+
+/* Entries from number `first` (1 and up) on. */
+enum err fleet_audit_scan(struct fleet *f, int64_t first, struct audit_visitor *v, struct why *why);
+/* `*broken` becomes the number of the first entry that is not as it was written, 0 when all are; `*count` how many
+ * there are.  One is missing at the end only if `*count` is less than somebody remembers. */
+enum err fleet_audit_verify(struct fleet *f, int64_t *count, int64_t *broken, struct why *why);
 
 /* --- what is due, and what goes out ----------------------------------------------------------- */
 
@@ -273,7 +428,7 @@ struct outgoing {
     struct outbox_row row;
     bool is_stale; /* the node has moved on since, or the job was stopped: fleet_outbox_drop(); the rest is not set */
     struct image image;
-    char metadata[METADATA_MAX + 1]; /* of the job */
+    char text[METADATA_MAX + 1]; /* of a message, or the job's metadata */
 };
 
 enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,

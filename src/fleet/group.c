@@ -66,7 +66,7 @@ static bool asker_has(struct query_groups *port, const struct node *node, const 
     if (strcmp(group, GROUP_EVERYONE) == 0)
         return true;
     if (g->tx->db->group_get(g->tx->s, group, &found, NULL) != ERR_NONE &&
-        g->tx->db->group_find_name(g->tx->s, group, &found, NULL) != ERR_NONE)
+        g->tx->db->group_find_name(g->tx->s, "", group, &found, NULL) != ERR_NONE)
         return false;
     return group_has_node(g->tx, found.id, node, g->depth, &since);
 }
@@ -78,22 +78,30 @@ void group_asker_init(struct group_asker *g, struct tx *tx)
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
-static enum err check_name(struct tx *tx, const char *name, const char *own_id)
+/* A group of somebody else is not there. */
+static enum err own_group(struct tx *tx, const char *owner, const char *id, struct group *to)
+{
+    enum err err = tx_group(tx, id, to);
+    return err || strcmp(to->owner, owner) == 0 ? err
+                                                : why_set(tx->why, ERR_GROUP_NOT_FOUND, "there is no group %.40s", id);
+}
+
+static enum err check_name(struct tx *tx, const char *owner, const char *name, const char *own_id)
 {
     struct group other;
     if (name == NULL || *name == '\0' || strlen(name) >= NAME_SIZE)
         return why_set(tx->why, ERR_GROUP_NAME, "group_name must have 1 to %d characters", NAME_SIZE - 1);
-    enum err err = tx->db->group_find_name(tx->s, name, &other, tx->why);
+    enum err err = tx->db->group_find_name(tx->s, owner, name, &other, tx->why);
     if (err == ERR_NONE && strcmp(other.id, own_id) != 0)
         return why_set(tx->why, ERR_GROUP_EXISTS, "a group named %s exists already", name);
     return err == ERR_NOT_FOUND ? ERR_NONE : err;
 }
 
-static enum err check_parent(struct tx *tx, const char *parent_id)
+static enum err check_parent(struct tx *tx, const char *owner, const char *parent_id)
 {
     struct group parent, above, children[SUBGROUPS_MAX];
     unsigned count = 0, depth = 1;
-    enum err err = tx_group(tx, parent_id, &parent);
+    enum err err = own_group(tx, owner, parent_id, &parent);
     if (err != ERR_NONE)
         return err;
     if (parent.query[0])
@@ -121,7 +129,7 @@ static enum err check_rule(struct tx *tx, const char *text)
     if (strlen(text) >= QUERY_SIZE)
         return why_set(tx->why, ERR_QUERY, "a query has at most %d characters", QUERY_SIZE - 1);
     while (err == ERR_NONE && count == 16) {
-        err = tx->db->group_list(tx->s, after, page, 16, &count, tx->why);
+        err = tx->db->group_list(tx->s, "", after, page, 16, &count, tx->why);
         for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
             if (strcmp(page[i].query, text) == 0)
                 return why_set(tx->why, ERR_GROUP_SAME_RULE, "group %s has the same rule", page[i].name);
@@ -164,9 +172,11 @@ static enum err take_texts(struct tx *tx, const struct group_order *o, struct gr
     return ERR_NONE;
 }
 
-static enum err add_group(struct tx *tx, const struct group_order *o, struct group *to)
+static enum err add_group(struct tx *tx, const char *owner, const struct group_order *o, struct group *to)
 {
-    enum err err = check_name(tx, o->name, "");
+    enum err err = check_name(tx, owner, o->name, "");
+    if (err == ERR_NONE && is_given(o->query) && *owner)
+        err = why_set(tx->why, ERR_BODY, "users' groups name their nodes: give no query");
     if (err == ERR_NONE && is_given(o->query) && o->node_count > 0)
         err = why_set(tx->why, ERR_GROUP_RULE_NODES, "a dynamic group finds its nodes itself: give no nodes");
     if (err == ERR_NONE && is_given(o->query) && is_given(o->parent_id))
@@ -174,7 +184,7 @@ static enum err add_group(struct tx *tx, const struct group_order *o, struct gro
     if (err == ERR_NONE && is_given(o->query))
         err = check_rule(tx, o->query);
     if (err == ERR_NONE && is_given(o->parent_id))
-        err = check_parent(tx, o->parent_id);
+        err = check_parent(tx, owner, o->parent_id);
     if (err != ERR_NONE)
         return err;
     *to = (struct group){.created_at = tx->now};
@@ -182,6 +192,7 @@ static enum err add_group(struct tx *tx, const struct group_order *o, struct gro
     text_copy(to->id, sizeof to->id, id.text);
     text_copy(to->parent_id, sizeof to->parent_id, o->parent_id);
     text_copy(to->query, sizeof to->query, o->query);
+    text_copy(to->owner, sizeof to->owner, owner);
     if ((err = take_texts(tx, o, to)) != ERR_NONE || (err = tx->db->group_put(tx->s, to, tx->why)) != ERR_NONE ||
         (err = add_nodes(tx, to->id, o->nodes, o->node_count)) != ERR_NONE)
         return err;
@@ -189,37 +200,39 @@ static enum err add_group(struct tx *tx, const struct group_order *o, struct gro
     return tx_event_told(tx, EVENT_GROUP, NULL, NULL, to->id);
 }
 
-enum err fleet_group_add(struct fleet *f, const struct group_order *order, time_ms now, struct group *to,
-                         struct why *why)
+enum err fleet_group_add(struct fleet *f, const char *owner, const struct group_order *order, time_ms now,
+                         struct group *to, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, add_group(&tx, order, to));
+    return err ? err : tx_end(&tx, add_group(&tx, owner, order, to));
 }
 
-static enum err edit_group(struct tx *tx, const char *id, const struct group_order *o, struct group *to)
+static enum err edit_group(struct tx *tx, const char *owner, const char *id, const struct group_order *o,
+                           struct group *to)
 {
-    enum err err = tx_group(tx, id, to);
+    enum err err = own_group(tx, owner, id, to);
     if (err == ERR_NONE && o->name != NULL)
-        err = check_name(tx, o->name, id);
+        err = check_name(tx, owner, o->name, id);
     if (err != ERR_NONE || (err = take_texts(tx, o, to)) != ERR_NONE ||
         (err = tx->db->group_put(tx->s, to, tx->why)) != ERR_NONE)
         return err;
     return tx_event_told(tx, EVENT_GROUP, NULL, NULL, id);
 }
 
-enum err fleet_group_edit(struct fleet *f, const char *id, const struct group_order *order, struct group *to,
-                          struct why *why)
+enum err fleet_group_edit(struct fleet *f, const char *owner, const char *id, const struct group_order *order,
+                          struct group *to, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, 0, why);
-    return err ? err : tx_end(&tx, edit_group(&tx, id, order, to));
+    return err ? err : tx_end(&tx, edit_group(&tx, owner, id, order, to));
 }
 
-static enum err change_nodes(struct tx *tx, const char *id, const char *const *nodes, unsigned count, bool is_add)
+static enum err change_nodes(struct tx *tx, const char *owner, const char *id, const char *const *nodes, unsigned count,
+                             bool is_add)
 {
     struct group g;
-    enum err err = tx_group(tx, id, &g);
+    enum err err = own_group(tx, owner, id, &g);
     if (err == ERR_NONE && g.query[0])
         err = why_set(tx->why, ERR_GROUP_RULE_NODES, "%s is a dynamic group: its nodes follow its query", g.name);
     if (err == ERR_NONE && is_add)
@@ -229,21 +242,21 @@ static enum err change_nodes(struct tx *tx, const char *id, const char *const *n
     return err ? err : tx_event_told(tx, EVENT_GROUP, NULL, NULL, id);
 }
 
-enum err fleet_group_nodes(struct fleet *f, const char *id, const char *const *nodes, unsigned count, bool is_add,
-                           time_ms now, struct why *why)
+enum err fleet_group_nodes(struct fleet *f, const char *owner, const char *id, const char *const *nodes, unsigned count,
+                           bool is_add, time_ms now, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, change_nodes(&tx, id, nodes, count, is_add));
+    return err ? err : tx_end(&tx, change_nodes(&tx, owner, id, nodes, count, is_add));
 }
 
-static enum err delete_group(struct tx *tx, const char *id)
+static enum err delete_group(struct tx *tx, const char *owner, const char *id)
 {
     struct group g, child;
     struct active **jobs;
     unsigned count = 0;
     enum err err;
-    if ((err = tx_group(tx, id, &g)) != ERR_NONE ||
+    if ((err = own_group(tx, owner, id, &g)) != ERR_NONE ||
         (err = tx->db->group_children(tx->s, id, &child, 1, &count, tx->why)) != ERR_NONE)
         return err;
     if (count > 0)
@@ -259,41 +272,41 @@ static enum err delete_group(struct tx *tx, const char *id)
     return err ? err : tx_event_told(tx, EVENT_GROUP, NULL, NULL, id);
 }
 
-enum err fleet_group_delete(struct fleet *f, const char *id, struct why *why)
+enum err fleet_group_delete(struct fleet *f, const char *owner, const char *id, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, 0, why);
-    return err ? err : tx_end(&tx, delete_group(&tx, id));
+    return err ? err : tx_end(&tx, delete_group(&tx, owner, id));
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-enum err fleet_group_get(struct fleet *f, const char *id, struct group *to, struct why *why)
+enum err fleet_group_get(struct fleet *f, const char *owner, const char *id, struct group *to, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, tx_group(&tx, id, to));
+    return err ? err : tx_end(&tx, own_group(&tx, owner, id, to));
 }
 
-static enum err find_group(struct tx *tx, const char *name, struct group *to)
+static enum err find_group(struct tx *tx, const char *owner, const char *name, struct group *to)
 {
-    enum err err = tx->db->group_find_name(tx->s, name, to, tx->why);
+    enum err err = tx->db->group_find_name(tx->s, owner, name, to, tx->why);
     return err == ERR_NOT_FOUND ? why_set(tx->why, ERR_GROUP_NO_NAME, "there is no group named %s", name) : err;
 }
 
-enum err fleet_group_find(struct fleet *f, const char *name, struct group *to, struct why *why)
+enum err fleet_group_find(struct fleet *f, const char *owner, const char *name, struct group *to, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, find_group(&tx, name, to));
+    return err ? err : tx_end(&tx, find_group(&tx, owner, name, to));
 }
 
-enum err fleet_group_list(struct fleet *f, const char *after, struct group *to, unsigned max, unsigned *count,
-                          struct why *why)
+enum err fleet_group_list(struct fleet *f, const char *owner, const char *after, struct group *to, unsigned max,
+                          unsigned *count, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, tx.db->group_list(tx.s, after, to, max, count, why));
+    return err ? err : tx_end(&tx, tx.db->group_list(tx.s, owner, after, to, max, count, why));
 }
 
 enum err fleet_group_children(struct fleet *f, const char *id, struct group *to, unsigned max, unsigned *count,

@@ -47,6 +47,10 @@ enum err tx_image(struct tx *tx, const char *id, struct image *to);
 enum err tx_job(struct tx *tx, const char *id, struct job *to);
 enum err tx_group(struct tx *tx, const char *id, struct group *to);
 
+/* The card's text on the heap; ERR_NONE and NULL when there is none. */
+enum err tx_card(struct tx *tx, enum card_kind kind, const char *key, char **to);
+enum err tx_card_put(struct tx *tx, enum card_kind kind, const char *key, const struct buf *text);
+
 /* Reads plan, queries and image of a job. */
 enum err active_fill(struct tx *tx, const struct job *job, struct active *to);
 /* Active jobs in the order they are offered; valid until the end of this call.  In writing transactions. */
@@ -62,6 +66,9 @@ enum err tx_event_told(struct tx *tx, enum event_kind kind, const char *node_id,
 
 /* A fresh state of a job when it has none. */
 enum err tx_state(struct tx *tx, const char *job_id, struct job_state *to);
+
+/* Takes all nodes and groups from a user who goes. */
+enum err mapping_forget_user(struct tx *tx, const char *user_id);
 
 /* --- executions ------------------------------------------------------------------------------- */
 
@@ -109,6 +116,8 @@ enum err execution_apply_of(struct tx *tx, struct active *a, struct node *node, 
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
+/* A new row.  ERR_EXISTS, ERR_NODE_ID. */
+enum err node_add(struct tx *tx, const char *id, struct node *to);
 /* A sign of life; writes the node when `is_changed`, or when there is something worth writing. */
 enum err node_mark_seen(struct tx *tx, struct node *node, bool is_changed);
 /* What the version that the node shows settles.  `is_confirmed`: nothing is on trial there. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum err add_node(struct tx *tx, const char *id, struct node *to)
+enum err node_add(struct tx *tx, const char *id, struct node *to)
 {
     struct id made = {{0}};
     if (id == NULL || *id == '\0') {
@@ -30,7 +30,46 @@ enum err fleet_node_add(struct fleet *f, const char *id, time_ms now, struct nod
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, add_node(&tx, id, to));
+    return err ? err : tx_end(&tx, node_add(&tx, id, to));
+}
+
+static enum err change_tag(struct tx *tx, struct node *node, const char *tag, bool is_add);
+
+static bool take_given(char *to, size_t size, const char *from)
+{
+    return from == NULL || *from == '\0' || text_copy(to, size, from);
+}
+
+static enum err register_node(struct tx *tx, const struct node_order *o, struct node *to)
+{
+    enum err err = tx->db->node_get(tx->s, o->id, to, tx->why);
+    if (err == ERR_NOT_FOUND)
+        err = node_add(tx, o->id, to);
+    else if (err == ERR_NONE && !o->may_exist)
+        return why_set(tx->why, ERR_EXISTS, "node %s exists already", o->id);
+    if (err != ERR_NONE)
+        return err;
+    if (!take_given(to->type, sizeof to->type, o->type) || !take_given(to->model, sizeof to->model, o->model) ||
+        !take_given(to->subtype, sizeof to->subtype, o->subtype))
+        return why_set(tx->why, ERR_TOO_BIG, "type, model or subtype of node %s is longer than %zu characters", o->id,
+                       sizeof to->type - 1);
+    for (unsigned i = 0; err == ERR_NONE && i < o->tag_count; i++)
+        err = change_tag(tx, to, o->tags[i], true);
+    if (err == ERR_NONE)
+        err = tx->db->node_put(tx->s, to, tx->why);
+    if (err == ERR_NONE && o->key_pem != NULL)
+        err = tx->db->card_put(tx->s, CARD_NODE_KEY, o->id, bytes_of_text(o->key_pem), tx->why);
+    if (err == ERR_NONE && o->group_id != NULL && *o->group_id)
+        err = tx->db->member_add(tx->s, o->group_id, o->id, tx->now, tx->why);
+    return err;
+}
+
+enum err fleet_node_register(struct fleet *f, const struct node_order *order, time_ms now, struct node *to,
+                             struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, now, why);
+    return err ? err : tx_end(&tx, register_node(&tx, order, to));
 }
 
 enum err fleet_node_get(struct fleet *f, const char *id, struct node *to, struct why *why)
@@ -159,7 +198,7 @@ enum err fleet_node_config(struct fleet *f, const char *id, char **to, struct wh
     if (err != ERR_NONE)
         return err;
     err = tx_node(&tx, id, &node);
-    return tx_end(&tx, err ? err : tx.db->node_config_get(tx.s, id, to, why));
+    return tx_end(&tx, err ? err : tx_card(&tx, CARD_CONFIG, id, to));
 }
 
 static enum err take_config(struct tx *tx, const char *node_id, const struct node_description *d, struct bytes payload)
@@ -184,7 +223,7 @@ static enum err take_config(struct tx *tx, const char *node_id, const struct nod
     if (node.activated_at == 0)
         node.activated_at = tx->now;
     if ((err = node_mark_seen(tx, &node, true)) != ERR_NONE ||
-        (err = tx->db->node_config_put(tx->s, node_id, payload, tx->why)) != ERR_NONE ||
+        (err = tx->db->card_put(tx->s, CARD_CONFIG, node_id, payload, tx->why)) != ERR_NONE ||
         (is_changed && (err = tx_event(tx, EVENT_NODE, node_id, NULL, NULL)) != ERR_NONE))
         return err;
     return node_settle(tx, &node, false);
@@ -319,30 +358,4 @@ enum err fleet_on_subscribed(struct fleet *f, const char *node_id, const char *a
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, take_subscription(&tx, node_id, address));
-}
-
-/* --- users and their nodes -------------------------------------------------------------------- */
-
-static enum err map_node(struct tx *tx, const char *user_id, const char *node_id, bool is_mapped)
-{
-    struct node node;
-    enum err err = tx_node(tx, node_id, &node);
-    return err ? err : tx->db->user_node_put(tx->s, user_id, node_id, is_mapped, tx->why);
-}
-
-enum err fleet_user_node(struct fleet *f, const char *user_id, const char *node_id, bool is_mapped, struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
-    return err ? err : tx_end(&tx, map_node(&tx, user_id, node_id, is_mapped));
-}
-
-enum err fleet_user_has_node(struct fleet *f, const char *user_id, const char *node_id, struct why *why)
-{
-    struct tx tx;
-    bool has = false;
-    enum err err = tx_begin_reading(&tx, f, why);
-    if (err == ERR_NONE)
-        err = tx_end(&tx, tx.db->user_node_has(tx.s, user_id, node_id, &has, why));
-    return err || has ? err : why_set(why, ERR_NOT_THE_USERS, "node %.64s does not belong to the user", node_id);
 }

@@ -206,11 +206,11 @@ enum err offer_find(struct tx *tx, struct node *node, enum occasion occasion, st
 
 enum err offer_send(struct tx *tx, const char *node_id, const char *job_id)
 {
-    struct outbox_row row = {.at = tx->now};
+    struct outbox_row row = {.at = tx->now, .topic = TOPIC_OTAURL};
     text_copy(row.node_id, sizeof row.node_id, node_id);
     text_copy(row.job_id, sizeof row.job_id, job_id);
     tx->is_ringing = true;
-    return tx->db->outbox_add(tx->s, &row, tx->why);
+    return tx->db->outbox_add(tx->s, &row, NULL, tx->why);
 }
 
 enum err offer_ask(struct tx *tx, const struct node *node, struct active *a, bool is_approved, struct verdict *verdict)
@@ -282,13 +282,17 @@ static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struc
     struct execution e;
     struct active *a;
     o->row = *row;
+    if (row->topic != TOPIC_OTAURL) {
+        o->is_stale = false;
+        return tx->db->outbox_text(tx->s, row->id, o->text, sizeof o->text, tx->why);
+    }
     /* The state may have moved on since the row was written, for example while the server was down. */
     o->is_stale = active_find(tx, row->job_id, &a) != ERR_NONE || a->job.status != JOB_ACTIVE || a->job.is_paused ||
                   !a->has_image || tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE ||
                   (e.state != EX_OFFERED && e.state != EX_ON_TRIAL);
     if (!o->is_stale) {
         o->image = a->image;
-        text_copy(o->metadata, sizeof o->metadata, a->job.metadata);
+        text_copy(o->text, sizeof o->text, a->job.metadata);
     }
     return ERR_NONE;
 }

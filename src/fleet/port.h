@@ -23,6 +23,10 @@ struct job_visitor {
     bool (*visit)(struct job_visitor *v, const struct job *job);
 };
 
+struct card_visitor {
+    bool (*visit)(struct card_visitor *v, const char *key, const char *text);
+};
+
 struct membership {
     char group_id[ID_LEN + 1];
     time_ms joined_at;
@@ -49,17 +53,15 @@ struct fleet_store_ops {
     enum err (*node_count)(struct fleet_store *s, int64_t *count, struct why *why);
     /* After a start of the server nobody is known to be connected.  Costs the same however many nodes there are. */
     enum err (*nodes_all_offline)(struct fleet_store *s, time_ms now, struct why *why);
-    /* The node's last config document, as it came.  `to` is on the heap, NULL when there is none. */
-    enum err (*node_config_put)(struct fleet_store *s, const char *id, struct bytes config, struct why *why);
-    enum err (*node_config_get)(struct fleet_store *s, const char *id, char **to, struct why *why);
 
     enum err (*group_get)(struct fleet_store *s, const char *id, struct group *to, struct why *why);
-    enum err (*group_find_name)(struct fleet_store *s, const char *name, struct group *to, struct why *why);
+    enum err (*group_find_name)(struct fleet_store *s, const char *owner, const char *name, struct group *to,
+                                struct why *why);
     enum err (*group_put)(struct fleet_store *s, const struct group *group, struct why *why);
     /* With its memberships. */
     enum err (*group_delete)(struct fleet_store *s, const char *id, struct why *why);
-    enum err (*group_list)(struct fleet_store *s, const char *after, struct group *to, unsigned max, unsigned *count,
-                           struct why *why);
+    enum err (*group_list)(struct fleet_store *s, const char *owner, const char *after, struct group *to, unsigned max,
+                           unsigned *count, struct why *why);
     enum err (*group_children)(struct fleet_store *s, const char *id, struct group *to, unsigned max, unsigned *count,
                                struct why *why);
     /* Joining again keeps the first time. */
@@ -127,7 +129,10 @@ struct fleet_store_ops {
     enum err (*timeline_list)(struct fleet_store *s, const char *job_id, const char *node_id, struct timeline_row *to,
                               unsigned max, unsigned *count, struct why *why);
 
-    enum err (*outbox_add)(struct fleet_store *s, const struct outbox_row *row, struct why *why);
+    /* `text`: of a message; NULL: none. */
+    enum err (*outbox_add)(struct fleet_store *s, const struct outbox_row *row, const char *text, struct why *why);
+    /* "" when the row has none, or is not there. */
+    enum err (*outbox_text)(struct fleet_store *s, int64_t id, char *to, size_t size, struct why *why);
     enum err (*outbox_list)(struct fleet_store *s, int64_t after, struct outbox_row *to, unsigned max, unsigned *count,
                             struct why *why);
     enum err (*outbox_delete)(struct fleet_store *s, int64_t id, struct why *why);
@@ -141,12 +146,11 @@ struct fleet_store_ops {
     enum err (*user_get)(struct fleet_store *s, const char *name, struct user *to, struct why *why);
     enum err (*user_get_id)(struct fleet_store *s, const char *id, struct user *to, struct why *why);
     enum err (*user_put)(struct fleet_store *s, const struct user *user, struct why *why);
+    /* In the order of names. */
+    enum err (*user_list)(struct fleet_store *s, const char *after_name, struct user *to, unsigned max, unsigned *count,
+                          struct why *why);
+    enum err (*user_delete)(struct fleet_store *s, const struct user *user, struct why *why);
     enum err (*user_count)(struct fleet_store *s, int64_t *count, struct why *why);
-    /* Which nodes are a user's own. */
-    enum err (*user_node_put)(struct fleet_store *s, const char *user_id, const char *node_id, bool is_mapped,
-                              struct why *why);
-    enum err (*user_node_has)(struct fleet_store *s, const char *user_id, const char *node_id, bool *has,
-                              struct why *why);
     /* Refresh tokens are kept as digests. */
     enum err (*token_put)(struct fleet_store *s, const char *digest, const char *user_id, time_ms expires_at,
                           struct why *why);
@@ -154,6 +158,16 @@ struct fleet_store_ops {
                           struct why *why);
     enum err (*token_delete)(struct fleet_store *s, const char *digest, struct why *why);
     enum err (*tokens_delete_user)(struct fleet_store *s, const char *user_id, struct why *why);
+
+    /* `to` is on the heap, with a terminator behind it. */
+    enum err (*card_get)(struct fleet_store *s, enum card_kind kind, const char *key, char **to, struct why *why);
+    enum err (*card_put)(struct fleet_store *s, enum card_kind kind, const char *key, struct bytes text,
+                         struct why *why);
+    /* Nothing happens when it is absent. */
+    enum err (*card_delete)(struct fleet_store *s, enum card_kind kind, const char *key, struct why *why);
+    /* Cards whose keys begin with `prefix`, after the key `after`, in rising order. */
+    enum err (*card_scan)(struct fleet_store *s, enum card_kind kind, const char *prefix, const char *after,
+                          struct card_visitor *v, struct why *why);
 };
 
 struct fleet_store {

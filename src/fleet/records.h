@@ -46,6 +46,7 @@ struct node {
 struct group {
     char id[ID_LEN + 1], name[NAME_SIZE], parent_id[ID_LEN + 1], type[65], description[NAME_SIZE], custom_data[513];
     char query[QUERY_SIZE]; /* "" when its nodes are named; else it has no named nodes */
+    char owner[ID_LEN + 1]; /* the user whose group it is; "": the administrators' */
     time_ms created_at;
     int64_t total; /* named nodes; kept by the store */
 };
@@ -185,15 +186,53 @@ struct event {
 };
 
 /* A job document to be sent to a node; it is spelled, with a fresh URL, when it is sent. */
+/* What the rules seldom look into is kept as a text on a card: of a kind, under a key, of which the mind (or a door)
+ * knows the form.  Numbers are kept in databases: never change one. */
+enum card_kind {
+    CARD_CONFIG = 1,      /* node: its last description, as it came */
+    CARD_PARAMS = 2,      /* node: its parameters, as it told them */
+    CARD_METADATA = 3,    /* node: what its user keeps with it */
+    CARD_NODE_KEY = 4,    /* node: its public key, PEM */
+    CARD_MAP = 5,         /* node/user: role, since when */
+    CARD_MAPPED = 6,      /* user/node: the same */
+    CARD_MAP_REQUEST = 7, /* request */
+    CARD_MAP_WAITING = 8, /* node/request */
+    CARD_USER_GROUP = 9,  /* user/group */
+    CARD_CLAIM = 10,      /* MAC address: node, user */
+    CARD_REQUEST = 11,    /* what a client asked for and comes back to: registrations, node ids */
+    CARD_AUTHORITY = 12,  /* name of a maker's certificate authority: PEM */
+    CARD_TOKEN = 13,      /* digest of an API token */
+    CARD_AUDIT = 14,      /* number of an entry, 16 hex digits */
+};
+#define CARD_KEY_SIZE 200
+
+/* A job document when `topic` is TOPIC_OTAURL, else a message of its own text. */
 struct outbox_row {
     int64_t id;
+    enum topic_kind topic;
     char node_id[NODE_ID_SIZE], job_id[ID_LEN + 1];
     time_ms at;
 };
 
+/* What a user may do, each more than the one before. */
+enum role {
+    ROLE_USER,     /* an end user: their own nodes */
+    ROLE_VIEWER,   /* sees the whole fleet, changes nothing */
+    ROLE_OPERATOR, /* images, jobs, groups, tags */
+    ROLE_ADMIN,    /* nodes, users below, keys, audit */
+    ROLE_SUPER,    /* everything */
+    ROLES
+};
+
+#define CODE_SIZE 7 /* six digits, by which a person proves that a mailbox is theirs */
+
 struct user {
-    char id[ID_LEN + 1], name[NAME_SIZE], password_hash[128];
-    bool is_admin;
+    char id[ID_LEN + 1], name[NAME_SIZE], password_hash[128], code[CODE_SIZE];
+    enum role role;
+    bool is_verified, is_disabled;
+    unsigned failures;    /* wrong passwords and codes since the last right one */
+    time_ms locked_until; /* no password is looked at before */
+    time_ms code_until;
     time_ms created_at;
 };
 

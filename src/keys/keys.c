@@ -122,6 +122,7 @@ struct cert_plan {
     const struct identity *issuer; /* NULL: signs itself */
     long days;
     const char *basic, *usage, *extended, *names; /* extension values, NULL: left out */
+    EVP_PKEY *public_key;                         /* whose certificate it is; NULL: of a new key */
 };
 
 static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
@@ -150,17 +151,18 @@ static bool set_serial(X509 *cert)
 static enum err make_identity(struct identity *i, const struct cert_plan *plan, time_ms now, struct why *why)
 {
     time_t day = (time_t)(now / 1000);
-    i->key = EVP_EC_gen("P-256");
+    i->key = plan->public_key ? NULL : EVP_EC_gen("P-256");
+    EVP_PKEY *owner = plan->public_key ? plan->public_key : i->key;
     i->cert = X509_new();
     X509 *issuer = plan->issuer ? plan->issuer->cert : i->cert;
     X509_NAME *name = X509_NAME_new();
     bool is_good =
-        i->key && i->cert && name && X509_set_version(i->cert, 2) && set_serial(i->cert) &&
+        owner && i->cert && name && X509_set_version(i->cert, 2) && set_serial(i->cert) &&
         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)plan->common_name, -1, -1, 0) &&
         X509_set_subject_name(i->cert, name) &&
         X509_set_issuer_name(i->cert, plan->issuer ? X509_get_subject_name(issuer) : name) &&
         X509_time_adj_ex(X509_getm_notBefore(i->cert), -1, 0, &day) &&
-        X509_time_adj_ex(X509_getm_notAfter(i->cert), (int)plan->days, 0, &day) && X509_set_pubkey(i->cert, i->key) &&
+        X509_time_adj_ex(X509_getm_notAfter(i->cert), (int)plan->days, 0, &day) && X509_set_pubkey(i->cert, owner) &&
         add_extension(i->cert, issuer, NID_basic_constraints, plan->basic) &&
         add_extension(i->cert, issuer, NID_key_usage, plan->usage) &&
         add_extension(i->cert, issuer, NID_ext_key_usage, plan->extended) &&
@@ -219,7 +221,8 @@ static enum err open_ca(struct keys *k, struct identity *ca, time_ms now, struct
                        k->ca_cert, k->ca_key);
     k->is_first_start = true;
     snprintf(name, sizeof name, "Pluvio installation authority %lld", (long long)(now / 1000));
-    struct cert_plan plan = {name, NULL, CA_DAYS, "critical,CA:TRUE", "critical,keyCertSign,cRLSign", NULL, NULL};
+    struct cert_plan plan = {
+        .common_name = name, .days = CA_DAYS, .basic = "critical,CA:TRUE", .usage = "critical,keyCertSign,cRLSign"};
     enum err err = make_identity(ca, &plan, now, why);
     return err ? err : save(ca, k->ca_cert, k->ca_key, why);
 }
@@ -239,8 +242,13 @@ static enum err open_server(struct keys *k, const struct identity *ca, const cha
     join_names(&t, names, count);
     if (t.is_cut)
         return why_set(why, ERR_CONFIG, "the server's names together are longer than %d characters", SAN_SIZE);
-    struct cert_plan plan = {"Pluvio server", ca, SERVER_DAYS, "critical,CA:FALSE", "critical,digitalSignature",
-                             "serverAuth",    san};
+    struct cert_plan plan = {.common_name = "Pluvio server",
+                             .issuer = ca,
+                             .days = SERVER_DAYS,
+                             .basic = "critical,CA:FALSE",
+                             .usage = "critical,digitalSignature",
+                             .extended = "serverAuth",
+                             .names = san};
     enum err err = make_identity(&server, &plan, now, why);
     if (err == ERR_NONE)
         err = save(&server, k->server_cert, k->server_key, why);
@@ -300,7 +308,7 @@ enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char 
     *cert_pem = *key_pem = NULL;
     if (!load(&ca, k->ca_cert, k->ca_key))
         return why_set(why, ERR_IO, "the certificate authority in %s cannot be read", k->folder);
-    struct cert_plan plan = {node_id, &ca, NODE_DAYS, "critical,CA:FALSE", NULL, NULL, NULL};
+    struct cert_plan plan = {.common_name = node_id, .issuer = &ca, .days = NODE_DAYS, .basic = "critical,CA:FALSE"};
     enum err err = make_identity(&node, &plan, now, why);
     if (err == ERR_NONE) {
         *cert_pem = cert_text(node.cert);
@@ -311,4 +319,105 @@ enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char 
     if (err == ERR_NONE && (*cert_pem == NULL || *key_pem == NULL))
         err = why_set(why, ERR_NO_MEMORY, "no memory");
     return err;
+}
+
+/* --- requests, and what nodes prove ----------------------------------------------------------- */
+
+static bool names_node(X509_REQ *request, const char *node_id)
+{
+    char name[80] = "";
+    return X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(request), NID_commonName, name, sizeof name) > 0 &&
+           strcmp(name, node_id) == 0;
+}
+
+static enum err sign_request(const struct keys *k, X509_REQ *request, const char *node_id, time_ms now, char **cert_pem,
+                             struct why *why)
+{
+    struct identity ca, node;
+    EVP_PKEY *owner = request ? X509_REQ_get0_pubkey(request) : NULL;
+    if (owner == NULL || X509_REQ_verify(request, owner) != 1)
+        return why_set(why, ERR_BODY, "csr is no certificate request that its own key signed");
+    if (!names_node(request, node_id))
+        return why_set(why, ERR_BODY, "csr is not for node %s", node_id);
+    if (!load(&ca, k->ca_cert, k->ca_key))
+        return why_set(why, ERR_IO, "the certificate authority in %s cannot be read", k->folder);
+    struct cert_plan plan = {
+        .common_name = node_id, .issuer = &ca, .days = NODE_DAYS, .basic = "critical,CA:FALSE", .public_key = owner};
+    enum err err = make_identity(&node, &plan, now, why);
+    if (err == ERR_NONE && (*cert_pem = cert_text(node.cert)) == NULL)
+        err = why_set(why, ERR_NO_MEMORY, "no memory");
+    if (err == ERR_NONE)
+        identity_free(&node);
+    identity_free(&ca);
+    return err;
+}
+
+enum err keys_request_name(struct bytes request, char *to, size_t size, struct why *why)
+{
+    BIO *bio = BIO_new_mem_buf(request.at, (int)request.len);
+    X509_REQ *read = bio ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    bool is_good =
+        read != NULL && X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(read), NID_commonName, to, (int)size) > 0;
+    X509_REQ_free(read);
+    BIO_free(bio);
+    ERR_clear_error();
+    return is_good ? ERR_NONE : why_set(why, ERR_BODY, "csr is no certificate request with a common name, in PEM");
+}
+
+enum err keys_sign_request(struct keys *k, struct bytes request, const char *node_id, time_ms now, char **cert_pem,
+                           struct why *why)
+{
+    *cert_pem = NULL;
+    BIO *bio = BIO_new_mem_buf(request.at, (int)request.len);
+    X509_REQ *read = bio ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    enum err err = sign_request(k, read, node_id, now, cert_pem, why);
+    X509_REQ_free(read);
+    BIO_free(bio);
+    ERR_clear_error();
+    return err;
+}
+
+enum err keys_certificate_name(struct bytes cert_pem, char *to, size_t size, struct why *why)
+{
+    BIO *bio = BIO_new_mem_buf(cert_pem.at, (int)cert_pem.len);
+    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    bool is_good =
+        cert != NULL && X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, to, (int)size) > 0;
+    X509_free(cert);
+    BIO_free(bio);
+    ERR_clear_error();
+    return is_good ? ERR_NONE : why_set(why, ERR_BODY, "this is no certificate with a common name, in PEM");
+}
+
+enum err keys_public_of(struct bytes cert_pem, struct buf *to, struct why *why)
+{
+    BIO *in = BIO_new_mem_buf(cert_pem.at, (int)cert_pem.len), *out = BIO_new(BIO_s_mem());
+    X509 *cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = cert ? X509_get0_pubkey(cert) : NULL;
+    bool is_good = key != NULL && out != NULL && PEM_write_bio_PUBKEY(out, key) == 1;
+    char *text = is_good ? bio_take_text(out) : NULL;
+    if (!is_good)
+        BIO_free(out);
+    X509_free(cert);
+    BIO_free(in);
+    ERR_clear_error();
+    if (text == NULL)
+        return why_set(why, ERR_BODY, "this is no certificate in PEM");
+    buf_add(to, text, strlen(text));
+    free(text);
+    return ERR_NONE;
+}
+
+bool keys_verify(const char *public_pem, struct bytes message, struct bytes signature)
+{
+    BIO *bio = BIO_new_mem_buf(public_pem, -1);
+    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool is_good = key != NULL && ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
+                   EVP_DigestVerify(ctx, signature.at, signature.len, message.at, message.len) == 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    ERR_clear_error();
+    return is_good;
 }

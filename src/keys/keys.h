@@ -10,6 +10,7 @@
 #ifndef PLUVIO_KEYS_KEYS_H
 #define PLUVIO_KEYS_KEYS_H
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/id.h"
@@ -36,6 +37,23 @@ void keys_close(struct keys *k);
  * are, valid from a day ago so that clocks may differ.  Both texts are on the heap.  Nothing of it is kept here. */
 enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char **cert_pem, char **key_pem,
                          struct why *why);
+
+/* Signs a node's request for a certificate (PKCS #10, PEM), as keys_issue_node does.  ERR_BODY when it is none, is not
+ * signed by its own key, or names another node. */
+enum err keys_sign_request(struct keys *k, struct bytes request, const char *node_id, time_ms now, char **cert_pem,
+                           struct why *why);
+
+/* The common name that a request for a certificate is for.  ERR_BODY. */
+enum err keys_request_name(struct bytes request, char *to, size_t size, struct why *why);
+
+/* The common name of a certificate's subject.  ERR_BODY. */
+enum err keys_certificate_name(struct bytes cert_pem, char *to, size_t size, struct why *why);
+
+/* The public key of a certificate, as PEM.  ERR_BODY. */
+enum err keys_public_of(struct bytes cert_pem, struct buf *to, struct why *why);
+
+/* Whether the signature (ECDSA in DER, or RSA PKCS #1) over SHA-256 of the message was made by that key. */
+bool keys_verify(const char *public_pem, struct bytes message, struct bytes signature);
 
 /* --- tokens (RFC 7519, HS256 alone) ----------------------------------------------------------- */
 

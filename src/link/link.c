@@ -8,10 +8,16 @@
 
 const char *const link_subscriptions[] = {
     "node/+/config",
+    "node/+/params/local",
+    "node/+/params/local/init",
+    "node/+/user/mapping",
     "node/+/otafetch",
     "node/+/otastatus",
     /* A broker without our plugin leaves the basic-ingest form as it is. */
     "$aws/rules/+/node/+/config",
+    "$aws/rules/+/node/+/params/local",
+    "$aws/rules/+/node/+/params/local/init",
+    "$aws/rules/+/node/+/user/mapping",
     "$aws/rules/+/node/+/otafetch",
     "$aws/rules/+/node/+/otastatus",
     "$aws/things/+/streams/+/get/+",
@@ -77,11 +83,31 @@ static enum err take_report(struct fleet *f, struct link *l, const char *node_id
     return err == ERR_JOB_OVER || err == ERR_JOB_FINISHED ? ERR_NONE : err;
 }
 
+static enum err take_params(struct fleet *f, struct link *l, const char *node_id, struct bytes payload, time_ms now,
+                            struct why *why)
+{
+    (void)l;
+    return fleet_on_params(f, node_id, payload, false, now, why);
+}
+
+static enum err take_all_params(struct fleet *f, struct link *l, const char *node_id, struct bytes payload, time_ms now,
+                                struct why *why)
+{
+    (void)l;
+    return fleet_on_params(f, node_id, payload, true, now, why);
+}
+
+static enum err take_mapping(struct fleet *f, struct link *l, const char *node_id, struct bytes payload, time_ms now,
+                             struct why *why)
+{
+    (void)l;
+    return fleet_on_mapping(f, node_id, payload, now, why);
+}
+
 static enum err (*const takers[TOPIC_COUNT])(struct fleet *, struct link *, const char *, struct bytes, time_ms,
                                              struct why *) = {
-    [TOPIC_CONFIG] = take_config,
-    [TOPIC_OTAFETCH] = take_fetch,
-    [TOPIC_OTASTATUS] = take_report,
+    [TOPIC_CONFIG] = take_config,        [TOPIC_PARAMS_LOCAL] = take_params, [TOPIC_PARAMS_INIT] = take_all_params,
+    [TOPIC_USER_MAPPING] = take_mapping, [TOPIC_OTAFETCH] = take_fetch,      [TOPIC_OTASTATUS] = take_report,
 };
 
 #define SIMULATED_PAGE 100
@@ -230,8 +256,8 @@ static enum err spell(struct link *l, const struct outgoing *o, time_ms now, str
     if (strlen(o->row.node_id) + strlen(o->row.job_id) <= STREAM_IDS_MAX && o->image.size_bytes <= STREAM_FILE_MAX)
         text_copy(doc.stream_id, sizeof doc.stream_id, o->row.job_id);
     l->urls->image_url(l->urls, &o->image, now, doc.url, sizeof doc.url);
-    if (o->metadata[0]) {
-        text_copy(metadata, sizeof metadata, o->metadata);
+    if (o->text[0]) {
+        text_copy(metadata, sizeof metadata, o->text);
         doc.metadata = metadata;
     }
     return job_document_write(to, &doc, why);
@@ -243,8 +269,14 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
     struct why why = {{0}};
     char topic[TOPIC_SIZE];
     int message_id = 0;
-    enum err err = spell(l, o, now, &payload, &why);
-    if (err == ERR_NONE && !topic_write(topic, sizeof topic, TOPIC_OTAURL, o->row.node_id, TOPIC_PLAIN))
+    enum err err = ERR_NONE;
+    if (o->row.topic == TOPIC_OTAURL)
+        err = spell(l, o, now, &payload, &why);
+    else
+        buf_add(&payload, o->text, strlen(o->text));
+    if (err == ERR_NONE && payload.is_failed)
+        err = why_set(&why, ERR_NO_MEMORY, "no memory");
+    if (err == ERR_NONE && !topic_write(topic, sizeof topic, o->row.topic, o->row.node_id, TOPIC_PLAIN))
         err = why_set(&why, ERR_TOO_BIG, "topic is too long");
     if (err != ERR_NONE) {
         log_line(l->log, LOG_ERROR, "link", "node=%s job=%s cannot be sent: %s", o->row.node_id, o->row.job_id,

@@ -10,6 +10,7 @@
 #include "pluviod/bus.h"
 #include "pluviod/http.h"
 #include "pluviod/settings.h"
+#include "pluviod/mail.h"
 #include "pluviod/scratch.h"
 #include "pluviod/system.h"
 #include "store/sqlite/sqlite_store.h"
@@ -42,6 +43,7 @@ struct server {
     struct link_urls urls;
     struct broker broker;
     struct bus_thread *bus;
+    struct mail_program mail;
     struct rest rest;
     struct scratch scratch;
     struct http *http;
@@ -191,13 +193,33 @@ static void fleet_down(struct server *s)
     fleet_deinit(&s->fleet);
 }
 
+static bool is_one_of(const char *text, const char *a, const char *b)
+{
+    return strcmp(text, a) == 0 || strcmp(text, b) == 0;
+}
+
 static enum err rest_up(struct server *s, struct why *why)
 {
     s->urls.image_url = image_url;
     scratch_init(&s->scratch);
-    s->rest = (struct rest){&s->fleet,     &s->blob.port, &s->keys,       &s->entropy, &s->log,
-                            s->public_url, s->mqtt_host,  PLUVIO_VERSION, web_pages,   &s->scratch.port};
-    (void)why;
+    s->rest = (struct rest){.fleet = &s->fleet,
+                            .blob = &s->blob.port,
+                            .keys = &s->keys,
+                            .entropy = &s->entropy,
+                            .log = &s->log,
+                            .public_url = s->public_url,
+                            .mqtt_host = s->mqtt_host,
+                            .version = PLUVIO_VERSION,
+                            .pages = web_pages,
+                            .scratch = &s->scratch.port,
+                            .may_sign_up = strcmp(s->settings.sign_up, "open") == 0,
+                            .may_self_claim = strcmp(s->settings.self_claim, "yes") == 0};
+    if (s->settings.mail_program[0]) {
+        mail_init(&s->mail, s->settings.mail_program, &s->log);
+        s->rest.mail = &s->mail.port;
+    }
+    if (!is_one_of(s->settings.sign_up, "open", "closed") || !is_one_of(s->settings.self_claim, "yes", "no"))
+        return why_set(why, ERR_CONFIG, "--sign-up must be open or closed, --self-claim yes or no");
     return ERR_NONE;
 }
 

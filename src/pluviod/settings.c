@@ -49,6 +49,17 @@ static const struct setting {
      "Host that nodes are told to connect to (default: the first name of --host)", 2},
     {"admin-user", TEXT(admin_user), "admin@localhost", "NAME",
      "Name of the administrator made at first start (default: admin@localhost)", 3},
+    {"sign-up", TEXT(sign_up), "closed", "open|closed",
+     "Whether strangers may make themselves end users (default: closed)", 3},
+    {"self-claim", TEXT(self_claim), "no", "yes|no",
+     "Whether a device may claim a certificate for its MAC address without a user; whoever comes first has it "
+     "(default: "
+     "no)",
+     3},
+    {"mail-program", TEXT(mail_program), "", "PROGRAM",
+     "Sends letters with verification codes, called as sendmail is: PROGRAM -t, the letter on its standard input "
+     "(default: none; codes then go nowhere)",
+     3},
     {"mosquitto", TEXT(mosquitto), "mosquitto", "PROGRAM", "The broker's program (default: mosquitto)", 3},
     {"plugin", TEXT(plugin), "", "FILE", "Our broker plugin (default: beside this program)", 3},
     {"max-in-flight", TEXT(max_in_flight), "0", "NODES", "Nodes of all jobs at work at a time; 0: no limit", 4},

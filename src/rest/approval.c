@@ -5,25 +5,12 @@
 
 #include <string.h>
 
-/* The node must be the user's; administrators may look after all. */
-static enum err own_node(struct rest *rest, const struct rest_request *q, const char *node_id, struct why *why)
-{
-    if (node_id == NULL)
-        return why_set(why, ERR_NODE_ID, "node_id is missing");
-    return q->user.is_admin ? ERR_NONE : fleet_user_has_node(rest->fleet, q->user.id, node_id, why);
-}
-
-static const char *node_of(const struct rest_request *q)
-{
-    return query(q, "node_id") ? query(q, "node_id") : query(q, "nodeid"); /* the command line's spelling */
-}
-
 HANDLER(get_approval)
 {
     struct job job;
     struct image image;
-    const char *node_id = node_of(q);
-    enum err err = own_node(rest, q, node_id, why);
+    const char *node_id = query_node(q);
+    enum err err = users_node(rest, q, node_id, why);
     if (err == ERR_NONE)
         err = fleet_approval_get(rest->fleet, node_id, q->now, &job, &image, why);
     if (err != ERR_NONE && err != ERR_NO_JOB)
@@ -59,7 +46,7 @@ HANDLER(post_approval)
     if (job_id == NULL)
         err = why_set(why, ERR_JOB_ID, "ota_job_id is missing");
     if (err == ERR_NONE)
-        err = own_node(rest, q, node_id, why);
+        err = users_node(rest, q, node_id, why);
     if (err == ERR_NONE)
         err = fleet_approve(rest->fleet, node_id, job_id, q->now, why);
     if (err == ERR_NONE)
@@ -71,8 +58,8 @@ HANDLER(post_approval)
 HANDLER(get_user_status)
 {
     struct execution e;
-    const char *node_id = node_of(q), *job_id = query(q, "ota_job_id");
-    enum err err = job_id ? own_node(rest, q, node_id, why) : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
+    const char *node_id = query_node(q), *job_id = query(q, "ota_job_id");
+    enum err err = job_id ? users_node(rest, q, node_id, why) : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
     if (err == ERR_NONE)
         err = fleet_execution(rest->fleet, job_id, node_id, q->now, &e, why);
     if (err == ERR_NONE && e.state == EX_TRIGGERED)

@@ -1,4 +1,4 @@
-/* Groups of nodes, with RainMaker's paths, fields and codes (C.8). */
+/* Groups of nodes, with RainMaker's paths, fields and codes: the administrators' (C.8) and those of each user (A.5). */
 #include "rest/inner.h"
 
 #include "base/text.h"
@@ -10,6 +10,16 @@
 #define GROUPS_PAGE     25
 #define GROUP_NODES_MAX 100 /* nodes in one request */
 #define MEMBERS_PAGE    100
+
+static bool is_users(const struct rest_request *q)
+{
+    return strncmp(q->path, "/v1/user/", 9) == 0;
+}
+
+static const char *owner_of(const struct rest_request *q)
+{
+    return is_users(q) ? q->user.id : "";
+}
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
@@ -85,14 +95,24 @@ static enum err one_group(struct rest *rest, struct rest_request *q, struct rest
     struct group g;
     struct json_out out;
     const char *id = query(q, "group_id"), *name = query(q, "group_name");
-    enum err err = id ? fleet_group_get(rest->fleet, id, &g, why) : fleet_group_find(rest->fleet, name, &g, why);
+    enum err err = id ? fleet_group_get(rest->fleet, owner_of(q), id, &g, why)
+                      : fleet_group_find(rest->fleet, owner_of(q), name, &g, why);
     if (err != ERR_NONE)
         return err;
     json_out_init(&out, &p->body);
-    /* By name the answer is an array: the admin command line insists (B.2). */
+    /* By name the answer is an array: the admin command line insists (B.2).  The user's command line looks into
+     * "groups" (A.5). */
     if (id == NULL)
         json_out_array(&out, NULL);
+    if (is_users(q)) {
+        json_out_object(&out, NULL);
+        json_out_array(&out, "groups");
+    }
     err = write_group(rest, q, &out, &g, true, why);
+    if (is_users(q)) {
+        json_out_end_array(&out);
+        json_out_end_object(&out);
+    }
     if (id == NULL)
         json_out_end_array(&out);
     return err;
@@ -136,7 +156,7 @@ HANDLER(get_groups)
     struct json_out out = answer(p);
     json_out_array(&out, "groups");
     while (err == ERR_NONE && count == GROUPS_PAGE && shown < max) {
-        err = fleet_group_list(rest->fleet, after, page, GROUPS_PAGE, &count, why);
+        err = fleet_group_list(rest->fleet, owner_of(q), after, page, GROUPS_PAGE, &count, why);
         for (unsigned i = 0; err == ERR_NONE && i < count && shown < max; i++) {
             text_copy(after, sizeof after, page[i].id);
             if (is_wanted(&page[i], rule)) {
@@ -150,7 +170,7 @@ HANDLER(get_groups)
         json_out_text(&out, "next_id", after);
     json_out_end_object(&out);
     free(page);
-    if (err == ERR_NONE && shown == 0 && *rule == '\0' && query(q, "start_id") == NULL)
+    if (err == ERR_NONE && shown == 0 && !is_users(q) && *rule == '\0' && query(q, "start_id") == NULL)
         err = why_set(why, ERR_GROUP_NONE, "there are no groups yet");
     return err;
 }
@@ -168,6 +188,16 @@ static enum err take_nodes(const struct json *list, const char **nodes, unsigned
         nodes[(*count)++] = json_text(node);
     }
     return ERR_NONE;
+}
+
+/* A user groups what is theirs. */
+static enum err check_nodes(struct rest *rest, const struct rest_request *q, const char *const *nodes, unsigned count,
+                            struct why *why)
+{
+    enum err err = ERR_NONE;
+    for (unsigned i = 0; is_users(q) && err == ERR_NONE && i < count; i++)
+        err = users_node(rest, q, nodes[i], why);
+    return err;
 }
 
 HANDLER(post_group)
@@ -191,7 +221,9 @@ HANDLER(post_group)
     err = take_nodes(json_get(doc, "nodes"), nodes, &count, why);
     order.node_count = count;
     if (err == ERR_NONE)
-        err = fleet_group_add(rest->fleet, &order, q->now, &g, why);
+        err = check_nodes(rest, q, nodes, count, why);
+    if (err == ERR_NONE)
+        err = fleet_group_add(rest->fleet, owner_of(q), &order, q->now, &g, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         json_out_text(&out, "group_id", g.id);
@@ -202,10 +234,10 @@ HANDLER(post_group)
 }
 
 /* Rules are asked anew each time, so there is nothing to do but to say whether there is one. */
-static enum err regroup(struct rest *rest, const char *id, struct why *why)
+static enum err regroup(struct rest *rest, const struct rest_request *q, const char *id, struct why *why)
 {
     struct group g;
-    enum err err = fleet_group_get(rest->fleet, id, &g, why);
+    enum err err = fleet_group_get(rest->fleet, owner_of(q), id, &g, why);
     return err || g.query[0] ? err : why_set(why, ERR_GROUP_NO_RULE, "group %s has no rule", g.name);
 }
 
@@ -217,19 +249,21 @@ static enum err change_group(struct rest *rest, const struct rest_request *q, co
     bool is_regroup = false;
     struct group g;
     if (json_bool(json_get(doc, "regroup"), &is_regroup) && is_regroup)
-        return regroup(rest, id, why);
+        return regroup(rest, q, id, why);
     if (operation == NULL) {
         struct group_order order = {.name = json_text(json_get(doc, "group_name")),
                                     .type = json_text(json_get(doc, "type")),
                                     .description = json_text(json_get(doc, "description")),
                                     .custom_data = json_text(json_get(doc, "custom_data"))};
-        return fleet_group_edit(rest->fleet, id, &order, &g, why);
+        return fleet_group_edit(rest->fleet, owner_of(q), id, &order, &g, why);
     }
     bool is_add = strcmp(operation, "add") == 0;
     if (!is_add && strcmp(operation, "remove") != 0)
         return why_set(why, ERR_BODY, "operation must be add or remove");
     enum err err = take_nodes(json_get(doc, "nodes"), nodes, &count, why);
-    return err ? err : fleet_group_nodes(rest->fleet, id, nodes, count, is_add, q->now, why);
+    if (err == ERR_NONE && is_add)
+        err = check_nodes(rest, q, nodes, count, why);
+    return err ? err : fleet_group_nodes(rest->fleet, owner_of(q), id, nodes, count, is_add, q->now, why);
 }
 
 HANDLER(put_group)
@@ -249,8 +283,8 @@ HANDLER(put_group)
 HANDLER(delete_group)
 {
     const char *id = query(q, "group_id");
-    enum err err =
-        id ? fleet_group_delete(rest->fleet, id, why) : why_set(why, ERR_GROUP_NOT_FOUND, "group_id is missing");
+    enum err err = id ? fleet_group_delete(rest->fleet, owner_of(q), id, why)
+                      : why_set(why, ERR_GROUP_NOT_FOUND, "group_id is missing");
     if (err == ERR_NONE)
         answer_done(p, "Group deleted");
     return err;

@@ -187,14 +187,13 @@ static enum err write_upload(const struct rest_request *q, struct bytes data, st
     return is_good ? ERR_NONE : why_set(why, ERR_IO, "store the uploaded image: %s", strerror(errno));
 }
 
-static enum err add_posted(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p,
-                           struct why *why)
+static enum err add_posted(struct rest *rest, struct rest_request *q, const struct json *doc, const char *name,
+                           struct rest_response *p, struct why *why)
 {
     struct image_facts facts;
     struct image image;
     uint8_t *data;
     size_t len = 0;
-    const char *name = member_text(doc, "image_name");
     if (name == NULL)
         return why_set(why, ERR_IMAGE_NAME, "image_name is missing");
     enum err err = decode_image(doc, &data, &len, why);
@@ -215,13 +214,38 @@ static enum err add_posted(struct rest *rest, struct rest_request *q, const stru
     return err;
 }
 
+void request_url(const struct rest *rest, const struct rest_request *q, const char *method, const char *path,
+                 int64_t life_s, char *to, size_t size)
+{
+    char local[300];
+    const char *host = q->listener == REST_LOCAL ? q->header(q, "Host") : NULL;
+    snprintf(local, sizeof local, "http://%s", host ? host : "");
+    signed_url(rest, host ? local : rest->public_url, method, path, q->now / 1000 + life_s, to, size);
+}
+
 HANDLER(post_image)
 {
     struct json *doc;
     enum err err = body_object(q, &doc, why);
     if (err != ERR_NONE)
         return err;
-    err = add_posted(rest, q, doc, p, why);
+    err = add_posted(rest, q, doc, member_text(doc, "image_name"), p, why);
+    json_free(doc);
+    return err;
+}
+
+/* An image of a user's own (C.4): its name is told apart from all others, so that it takes nobody's place. */
+HANDLER(post_user_image)
+{
+    struct json *doc;
+    char name[NAME_SIZE];
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    const char *wanted = member_text(doc, "image_name");
+    snprintf(name, sizeof name, "%.100s (%.100s, %.8s)", wanted ? wanted : "", q->user.name,
+             id_new(rest->entropy).text);
+    err = add_posted(rest, q, doc, wanted ? name : NULL, p, why);
     json_free(doc);
     return err;
 }
@@ -234,11 +258,7 @@ HANDLER(get_image_upload)
     if (err != ERR_NONE)
         return err;
     snprintf(path, sizeof path, "/v1/uploads/%s", image.id);
-    /* Who came in by plain HTTP on loopback may not trust our authority: the upload goes the way the request came. */
-    char local[300];
-    const char *host = q->listener == REST_LOCAL ? q->header(q, "Host") : NULL;
-    snprintf(local, sizeof local, "http://%s", host ? host : "");
-    signed_url(rest, host ? local : rest->public_url, "PUT", path, q->now / 1000 + UPLOAD_LIFE_S, url, sizeof url);
+    request_url(rest, q, "PUT", path, UPLOAD_LIFE_S, url, sizeof url);
     struct json_out out = answer_success(p);
     json_out_text(&out, "ota_image_id", image.id);
     json_out_text(&out, "upload_url", url);

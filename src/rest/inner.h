@@ -3,6 +3,7 @@
 #define PLUVIO_REST_INNER_H
 
 #include "codec/json.h"
+#include "crypto/password.h"
 #include "rest/rest.h"
 
 #define HANDLER(name) enum err name(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why)
@@ -11,15 +12,49 @@ HANDLER(get_api_versions);
 HANDLER(get_mqtt_host);
 HANDLER(get_health);
 HANDLER(post_login);
+HANDLER(post_user);
+HANDLER(put_forgotten);
 HANDLER(post_logout);
 HANDLER(get_user);
+HANDLER(put_user);
+HANDLER(delete_user);
+HANDLER(get_tokens);
+HANDLER(post_token);
+HANDLER(delete_token);
+HANDLER(get_user_nodes);
+HANDLER(put_user_node);
+HANDLER(get_user_node_config);
+HANDLER(get_user_node_status);
+HANDLER(get_user_node_params);
+HANDLER(put_user_node_params);
+HANDLER(put_mapping);
+HANDLER(get_mapping);
+HANDLER(post_mapping_initiate);
+HANDLER(post_mapping_verify);
+HANDLER(get_approval);
+HANDLER(post_approval);
+HANDLER(get_user_status);
+HANDLER(post_user_image);
+HANDLER(get_groups);
+HANDLER(post_group);
+HANDLER(put_group);
+HANDLER(delete_group);
+HANDLER(post_claim_initiate);
+HANDLER(post_claim_verify);
+HANDLER(get_deployment);
+HANDLER(post_node_ids);
+HANDLER(get_node_ids);
+HANDLER(get_registration);
+HANDLER(post_registration);
+HANDLER(put_registration_file);
+HANDLER(get_node_ids_file);
 HANDLER(get_images);
 HANDLER(post_image);
 HANDLER(put_image);
 HANDLER(delete_image);
 HANDLER(get_image_upload);
-HANDLER(put_image_bytes);
 HANDLER(post_image_confirm);
+HANDLER(put_image_bytes);
 HANDLER(get_image_bytes);
 HANDLER(get_jobs);
 HANDLER(post_job);
@@ -33,21 +68,44 @@ HANDLER(post_job_plan);
 HANDLER(post_job_verb);
 HANDLER(get_job_why);
 HANDLER(get_job_clusters);
-HANDLER(get_groups);
-HANDLER(post_group);
-HANDLER(put_group);
-HANDLER(delete_group);
-HANDLER(get_approval);
-HANDLER(post_approval);
-HANDLER(get_user_status);
 HANDLER(get_nodes);
-HANDLER(put_node);
 HANDLER(post_node);
+HANDLER(put_node);
 HANDLER(post_simulator);
+HANDLER(put_admin_mapping);
+HANDLER(get_users);
+HANDLER(post_admin_user);
+HANDLER(put_admin_user);
+HANDLER(delete_admin_user);
+HANDLER(put_user_role);
+HANDLER(get_audit);
+HANDLER(get_audit_verify);
 HANDLER(get_events);
 HANDLER(get_node_fetch);
 HANDLER(post_node_status);
 HANDLER(put_node_config);
+HANDLER(put_node_params);
+
+#define API_TOKEN_PREFIX  "plv_"
+#define TOKEN_DIGEST_SIZE 65
+
+/* SHA-256 in hex: what is kept of a token. */
+void token_digest(const char *token, char to[static TOKEN_DIGEST_SIZE]);
+/* Sets q->user by the header's token.  ERR_UNAUTHORIZED. */
+enum err token_user(struct rest *rest, struct rest_request *q, struct why *why);
+
+/* The rule for passwords, and the hash. */
+enum err check_new_password(const char *password, struct why *why);
+enum err hash_new_password(struct rest *rest, const char *password, char hash[static PASSWORD_HASH_SIZE],
+                           struct why *why);
+
+/* A signed URL of ours, for who asked.  Who came in by plain HTTP on loopback may not trust our authority: the URL
+ * leads the way the request came. */
+void request_url(const struct rest *rest, const struct rest_request *q, const char *method, const char *path,
+                 int64_t life_s, char *to, size_t size);
+
+/* Adds to the audit log what was just done. */
+enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct why *why);
 
 /* Query values; `query_int` gives `otherwise` when absent, ERR_BODY when it is no number in range. */
 const char *query(const struct rest_request *q, const char *name);
@@ -55,8 +113,22 @@ bool query_is_true(const struct rest_request *q, const char *name);
 enum err query_int(const struct rest_request *q, const char *name, int64_t least, int64_t most, int64_t otherwise,
                    int64_t *to, struct why *why);
 
+/* The node that the query names, in either spelling; NULL when it names none. */
+const char *query_node(const struct rest_request *q);
+
+/* The node must be the user's; administrators may look after all.  ERR_NODE_ID for NULL, ERR_NOT_THE_USERS. */
+enum err users_node(struct rest *rest, const struct rest_request *q, const char *node_id, struct why *why);
+
 /* The body as a JSON object: ERR_BODY. */
 enum err body_object(const struct rest_request *q, struct json **doc, struct why *why);
+
+/* "tags": of a node's lines of tags. */
+void write_tags(struct json_out *out, const char *tags);
+enum err change_tags(struct rest *rest, const char *node_id, const struct json *list, bool is_add, struct node *to,
+                     struct why *why);
+
+/* Keeps the public key of a node's certificate, by which the node can prove itself later. */
+enum err remember_key(struct rest *rest, const char *node_id, const char *cert, struct why *why);
 
 /* One node, as lists of nodes have it. */
 void write_node(struct json_out *out, const char *key, const struct node *n);

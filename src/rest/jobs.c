@@ -238,14 +238,37 @@ static enum err take_rule(const struct json *doc, char *rule, size_t size, struc
     return t.is_cut ? why_set(why, ERR_BODY, "the rule is too long") : ERR_NONE;
 }
 
-/* Options that this server does not carry out are refused: a job that silently ignores one is worse than none. */
-static enum err refuse_unknown(const struct json *doc, struct why *why)
+/* secure_boot, as RainMaker checks it (C.2, C.9). */
+static enum err check_signing(const struct rest_request *q, const struct json *doc, struct why *why)
 {
-    static const char *const keys[] = {"secure_boot", "ota_image_url"};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (json_get(doc, keys[i]) != NULL)
-            return why_set(why, ERR_BODY, "%s is not supported yet", keys[i]);
-    return ERR_NONE;
+    const struct json *signing = json_get(doc, "secure_boot"), *names = json_get(signing, "key_names");
+    bool is_auto = false, is_pushed = query_is_true(q, "force_push");
+    if (signing == NULL)
+        return ERR_NONE;
+    json_bool(json_get(signing, "auto_select_key"), &is_auto);
+    if (member_text(doc, "ota_image_url") != NULL)
+        return why_set(why, ERR_JOB_URL_SIGNING, "an image by URL cannot be signed here: upload it");
+    if (is_auto && names != NULL)
+        return why_set(why, ERR_JOB_KEYS, "give either key_names or auto_select_key");
+    if (is_auto && is_pushed)
+        return why_set(why, ERR_JOB_AUTO_KEY_PUSH,
+                       "auto_select_key waits for nodes to ask: it goes with no force_push");
+    if (is_pushed)
+        return why_set(why, ERR_JOB_PUSH_UNSIGNED, "sign the image before a force push");
+    return why_set(why, ERR_BODY, "this server does not sign: upload signed images (pluvio sign image)");
+}
+
+/* Options that this server does not carry out are refused: a job that silently ignores one is worse than none. */
+static enum err refuse_unknown(const struct rest_request *q, const struct json *doc, struct why *why)
+{
+    const char *url = member_text(doc, "ota_image_url");
+    if (url != NULL && member_text(doc, "ota_image_id") != NULL)
+        return why_set(why, ERR_IMAGE_OR_URL, "give either ota_image_id or ota_image_url");
+    enum err err = check_signing(q, doc, why);
+    return err || url == NULL ? err
+                              : why_set(why, ERR_BODY,
+                                        "images by URL are not offered: nothing is known of their bytes; "
+                                        "upload the image");
 }
 
 /* An order as it is read: it points into the document and in here. */
@@ -285,7 +308,7 @@ static enum err read_order(const struct rest_request *q, const struct json *doc,
         return why_set(why, ERR_JOB_PRIORITY, "priority must be a number from 1 to 10");
     o->priority = (int)priority;
     enum err err;
-    if ((err = refuse_unknown(doc, why)) != ERR_NONE || (err = take_metadata(meta, o, why)) != ERR_NONE ||
+    if ((err = refuse_unknown(q, doc, why)) != ERR_NONE || (err = take_metadata(meta, o, why)) != ERR_NONE ||
         (err = take_number(doc, "timeout", &o->timeout_s, why)) != ERR_NONE ||
         (err = take_serial(q, doc, o, why)) != ERR_NONE ||
         (err = take_rule(doc, r->rule, sizeof r->rule, o, why)) != ERR_NONE ||

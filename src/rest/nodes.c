@@ -13,6 +13,19 @@ static const char *node_status(const struct node *n)
     return n->activated_at == 0 ? "not_activated" : n->is_online ? "online" : "offline";
 }
 
+void write_tags(struct json_out *out, const char *tags)
+{
+    json_out_array(out, "tags");
+    for (const char *at = tags; *at;) {
+        char tag[TAGS_SIZE];
+        size_t len = strcspn(at, "\n");
+        text_copy_field(tag, sizeof tag, at, len);
+        json_out_text(out, NULL, tag);
+        at += len + (at[len] == '\n');
+    }
+    json_out_end_array(out);
+}
+
 void write_node(struct json_out *out, const char *key, const struct node *n)
 {
     json_out_object(out, key);
@@ -31,15 +44,7 @@ void write_node(struct json_out *out, const char *key, const struct node *n)
         json_out_text(out, "network_id", n->network_id);
     if (n->address[0])
         json_out_text(out, "address", n->address);
-    json_out_array(out, "tags");
-    for (const char *at = n->tags; *at;) {
-        char tag[TAGS_SIZE];
-        size_t len = strcspn(at, "\n");
-        text_copy_field(tag, sizeof tag, at, len);
-        json_out_text(out, NULL, tag);
-        at += len + (at[len] == '\n');
-    }
-    json_out_end_array(out);
+    write_tags(out, n->tags);
     if (n->is_astray)
         json_out_text(out, "expected_version", n->expected_version);
     json_out_object(out, "status");
@@ -94,6 +99,16 @@ HANDLER(get_nodes)
     return err;
 }
 
+enum err remember_key(struct rest *rest, const char *node_id, const char *cert, struct why *why)
+{
+    struct buf pem = {0};
+    enum err err = keys_public_of(bytes_of_text(cert), &pem, why);
+    if (err == ERR_NONE)
+        err = fleet_node_key_put(rest->fleet, node_id, pem.at, why);
+    buf_deinit(&pem);
+    return err;
+}
+
 /* Credentials first, then the row: a node that is listed has had credentials. */
 HANDLER(post_node)
 {
@@ -114,6 +129,8 @@ HANDLER(post_node)
         err = keys_issue_node(rest->keys, id, q->now, &cert, &key, why);
     if (err == ERR_NONE)
         err = fleet_node_add(rest->fleet, id, q->now, &node, why);
+    if (err == ERR_NONE)
+        err = remember_key(rest, id, cert, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         json_out_text(&out, "node_id", node.id);
@@ -131,28 +148,34 @@ HANDLER(post_node)
 
 #define TAGS_MAX 50 /* tags in one request */
 
+enum err change_tags(struct rest *rest, const char *node_id, const struct json *list, bool is_add, struct node *to,
+                     struct why *why)
+{
+    const char *tags[TAGS_MAX];
+    unsigned count = 0;
+    JSON_EACH (tag, list) {
+        if (json_text(tag) == NULL || count == TAGS_MAX)
+            return why_set(why, ERR_BODY, "tags must be at most %d strings", TAGS_MAX);
+        tags[count++] = json_text(tag);
+    }
+    if (count == 0)
+        return why_set(why, ERR_BODY, "tags are missing");
+    return fleet_node_tags(rest->fleet, node_id, tags, count, is_add, to, why);
+}
+
 /* Adds tags (PUT), or takes them away (DELETE), as RainMaker does. */
 HANDLER(put_node)
 {
     struct json *doc;
     struct node node;
-    const char *tags[TAGS_MAX], *id = query(q, "node_id");
-    unsigned count = 0;
+    const char *id = query(q, "node_id");
     enum err err = body_object(q, &doc, why);
     if (err != ERR_NONE)
         return err;
-    JSON_EACH (tag, json_get(doc, "tags")) {
-        if (json_text(tag) == NULL || count == TAGS_MAX)
-            err = why_set(why, ERR_BODY, "tags must be at most %d strings", TAGS_MAX);
-        else
-            tags[count++] = json_text(tag);
-    }
-    if (err == ERR_NONE && id == NULL)
+    if (id == NULL)
         err = why_set(why, ERR_NODE_ID, "node_id is missing");
-    if (err == ERR_NONE && count == 0)
-        err = why_set(why, ERR_BODY, "tags are missing");
     if (err == ERR_NONE)
-        err = fleet_node_tags(rest->fleet, id, tags, count, strcmp(q->method, "DELETE") != 0, &node, why);
+        err = change_tags(rest, id, json_get(doc, "tags"), strcmp(q->method, "DELETE") != 0, &node, why);
     if (err == ERR_NONE)
         answer_done(p, "Tags changed");
     json_free(doc);
@@ -214,5 +237,13 @@ HANDLER(put_node_config)
     enum err err = fleet_on_config(rest->fleet, q->node_id, q->body, q->now, why);
     if (err == ERR_NONE)
         answer_done(p, "Config taken");
+    return err == ERR_FORMAT ? ERR_BODY : err;
+}
+
+HANDLER(put_node_params)
+{
+    enum err err = fleet_on_params(rest->fleet, q->node_id, q->body, false, q->now, why);
+    if (err == ERR_NONE)
+        answer_done(p, "Parameters taken");
     return err == ERR_FORMAT ? ERR_BODY : err;
 }

@@ -9,55 +9,108 @@
 #include <unistd.h>
 
 static const struct rest_route routes[] = {
-    {"GET", "/apiversions", REST_OPEN, REST_NO_BODY, get_api_versions},
-    {"GET", "/v1/apiversions", REST_OPEN, REST_NO_BODY, get_api_versions},
-    {"GET", "/mqtt_host", REST_OPEN, REST_NO_BODY, get_mqtt_host},
-    {"GET", "/v1/mqtt_host", REST_OPEN, REST_NO_BODY, get_mqtt_host},
-    {"GET", "/healthz", REST_OPEN, REST_NO_BODY, get_health},
-    {"POST", "/v1/login2", REST_OPEN, REST_BODY_MEMORY, post_login},
-    {"POST", "/v1/logout2", REST_TOKEN, REST_BODY_MEMORY, post_logout},
-    {"GET", "/v1/user", REST_TOKEN, REST_NO_BODY, get_user},
-    {"GET", "/v1/admin/otaimage", REST_TOKEN, REST_NO_BODY, get_images},
-    {"POST", "/v1/admin/otaimage", REST_TOKEN, REST_BODY_BASE64, post_image},
-    {"PUT", "/v1/admin/otaimage", REST_TOKEN, REST_BODY_MEMORY, put_image},
-    {"DELETE", "/v1/admin/otaimage", REST_TOKEN, REST_NO_BODY, delete_image},
-    {"GET", "/v1/admin/otaimage/upload_request", REST_TOKEN, REST_NO_BODY, get_image_upload},
-    {"POST", "/v1/admin/otaimage/upload_confirm", REST_TOKEN, REST_BODY_MEMORY, post_image_confirm},
-    {"PUT", "/v1/uploads/*", REST_SIGNED_URL, REST_BODY_FILE, put_image_bytes},
-    {"GET", "/v1/files/*", REST_SIGNED_URL, REST_NO_BODY, get_image_bytes},
-    {"HEAD", "/v1/files/*", REST_SIGNED_URL, REST_NO_BODY, get_image_bytes},
-    {"GET", "/v1/admin/otajob", REST_TOKEN, REST_NO_BODY, get_jobs},
-    {"POST", "/v1/admin/otajob", REST_TOKEN, REST_BODY_MEMORY, post_job},
-    {"PUT", "/v1/admin/otajob", REST_TOKEN, REST_BODY_MEMORY, put_job},
-    {"POST", "/v1/admin/otajob/retrigger", REST_TOKEN, REST_BODY_MEMORY, post_job_retrigger},
-    {"GET", "/v1/admin/otajob/status", REST_TOKEN, REST_NO_BODY, get_job_status},
-    {"GET", "/v1/admin/otajob/status/summary", REST_TOKEN, REST_NO_BODY, get_job_summary},
-    {"GET", "/v1/admin/otajob/timeline", REST_TOKEN, REST_NO_BODY, get_timeline},
-    {"POST", "/v1/admin/otajob/audience", REST_TOKEN, REST_BODY_MEMORY, post_job_audience},
-    {"POST", "/v1/admin/otajob/plan", REST_TOKEN, REST_BODY_MEMORY, post_job_plan},
-    {"POST", "/v1/admin/otajob/pause", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},
-    {"POST", "/v1/admin/otajob/resume", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},
-    {"POST", "/v1/admin/otajob/edit", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},
-    {"POST", "/v1/admin/otajob/exclude", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},
-    {"POST", "/v1/admin/otajob/retry", REST_TOKEN, REST_BODY_MEMORY, post_job_verb},
-    {"GET", "/v1/admin/otajob/why", REST_TOKEN, REST_NO_BODY, get_job_why},
-    {"GET", "/v1/admin/otajob/clusters", REST_TOKEN, REST_NO_BODY, get_job_clusters},
-    {"GET", "/v1/admin/node_group", REST_TOKEN, REST_NO_BODY, get_groups},
-    {"POST", "/v1/admin/node_group", REST_TOKEN, REST_BODY_MEMORY, post_group},
-    {"PUT", "/v1/admin/node_group", REST_TOKEN, REST_BODY_MEMORY, put_group},
-    {"DELETE", "/v1/admin/node_group", REST_TOKEN, REST_NO_BODY, delete_group},
-    {"GET", "/v1/user/nodes/ota_update", REST_TOKEN, REST_NO_BODY, get_approval},
-    {"POST", "/v1/user/nodes/ota_update", REST_TOKEN, REST_BODY_MEMORY, post_approval},
-    {"GET", "/v1/user/nodes/ota_status", REST_TOKEN, REST_NO_BODY, get_user_status},
-    {"GET", "/v1/admin/nodes", REST_TOKEN, REST_NO_BODY, get_nodes},
-    {"POST", "/v1/admin/nodes", REST_TOKEN, REST_BODY_MEMORY, post_node},
-    {"PUT", "/v1/admin/nodes", REST_TOKEN, REST_BODY_MEMORY, put_node},
-    {"DELETE", "/v1/admin/nodes", REST_TOKEN, REST_BODY_MEMORY, put_node},
-    {"POST", "/v1/admin/simulators", REST_TOKEN, REST_BODY_MEMORY, post_simulator},
-    {"GET", "/v1/admin/events", REST_TOKEN, REST_NO_BODY, get_events},
-    {"GET", "/v1/node/otafetch", REST_NODE_CERT, REST_NO_BODY, get_node_fetch},
-    {"POST", "/v1/node/otastatus", REST_NODE_CERT, REST_BODY_MEMORY, post_node_status},
-    {"PUT", "/v1/node/config", REST_NODE_CERT, REST_BODY_MEMORY, put_node_config},
+    {"GET", "/apiversions", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_api_versions, NULL},
+    {"GET", "/v1/apiversions", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_api_versions, NULL},
+    {"GET", "/mqtt_host", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_mqtt_host, NULL},
+    {"GET", "/v1/mqtt_host", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_mqtt_host, NULL},
+    {"GET", "/healthz", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_health, NULL},
+    {"POST", "/v1/login2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_login, NULL},
+    {"POST", "/v1/user2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_user, NULL},
+    {"PUT", "/v1/forgotpassword2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, put_forgotten, NULL},
+    {"POST", "/v1/logout2", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, post_logout, NULL},
+    {"GET", "/v1/user", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_user, NULL},
+    {"GET", "/v1/user2", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_user, NULL},
+    {"PUT", "/v1/user2", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, put_user, "user.password"},
+    {"PUT", "/v1/password2", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, put_user, "user.password"},
+    {"DELETE", "/v1/user2", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, delete_user, "user.delete"},
+    {"GET", "/v1/user/tokens", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_tokens, NULL},
+    {"POST", "/v1/user/tokens", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, post_token, "token.add"},
+    {"DELETE", "/v1/user/tokens", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, delete_token, "token.delete"},
+    {"GET", "/v1/user/nodes", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_user_nodes, NULL},
+    {"PUT", "/v1/user/nodes", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, put_user_node, "node.edit"},
+    {"DELETE", "/v1/user/nodes", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, put_user_node, "node.edit"},
+    {"GET", "/v1/user/nodes/config", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_user_node_config, NULL},
+    {"GET", "/v1/user/nodes/status", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_user_node_status, NULL},
+    {"GET", "/v1/user/nodes/params", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_user_node_params, NULL},
+    {"PUT", "/v1/user/nodes/params", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, put_user_node_params, "node.params"},
+    {"PUT", "/v1/user/nodes/mapping", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, put_mapping, "node.map"},
+    {"GET", "/v1/user/nodes/mapping", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_mapping, NULL},
+    {"POST", "/v1/user/nodes/mapping/initiate", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, post_mapping_initiate, NULL},
+    {"POST", "/v1/user/nodes/mapping/verify", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, post_mapping_verify,
+     "node.map"},
+    {"GET", "/v1/user/nodes/ota_update", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_approval, NULL},
+    {"POST", "/v1/user/nodes/ota_update", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, post_approval, "job.approve"},
+    {"GET", "/v1/user/nodes/ota_status", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_user_status, NULL},
+    {"POST", "/v1/user/otaimage", REST_TOKEN, RIGHT_SELF, REST_BODY_BASE64, post_user_image, "image.upload"},
+    {"GET", "/v1/user/node_group", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, get_groups, NULL},
+    {"POST", "/v1/user/node_group", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, post_group, "group.add"},
+    {"PUT", "/v1/user/node_group", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, put_group, "group.edit"},
+    {"DELETE", "/v1/user/node_group", REST_TOKEN, RIGHT_SELF, REST_NO_BODY, delete_group, "group.delete"},
+    {"POST", "/claim/initiate", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_claim_initiate, NULL},
+    {"POST", "/claim/verify", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_claim_verify, NULL},
+    {"POST", "/v1/claim/initiate", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_claim_initiate, NULL},
+    {"POST", "/v1/claim/verify", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_claim_verify, NULL},
+    {"GET", "/v1/admin/mqtt_host", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_mqtt_host, NULL},
+    {"GET", "/v1/admin/rainmaker_deployment_details", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_deployment, NULL},
+    {"POST", "/v1/admin/node_ids", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_node_ids, "node.ids"},
+    {"GET", "/v1/admin/node_ids", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_node_ids, NULL},
+    {"GET", "/v1/admin/node_certificates/register", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_registration, NULL},
+    {"POST", "/v1/admin/node_certificates/register", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_registration,
+     "node.register"},
+    {"PUT", "/v1/registrations/*", REST_SIGNED_URL, RIGHT_SELF, REST_BODY_FILE, put_registration_file, NULL},
+    {"GET", "/v1/node_ids/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, get_node_ids_file, NULL},
+    {"GET", "/v1/admin/otaimage", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_images, NULL},
+    {"POST", "/v1/admin/otaimage", REST_TOKEN, RIGHT_OPERATE, REST_BODY_BASE64, post_image, "image.upload"},
+    {"PUT", "/v1/admin/otaimage", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_image, "image.archive"},
+    {"DELETE", "/v1/admin/otaimage", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, delete_image, "image.delete"},
+    {"GET", "/v1/admin/otaimage/upload_request", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, get_image_upload, NULL},
+    {"POST", "/v1/admin/otaimage/upload_confirm", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_image_confirm,
+     "image.upload"},
+    {"PUT", "/v1/uploads/*", REST_SIGNED_URL, RIGHT_SELF, REST_BODY_FILE, put_image_bytes, NULL},
+    {"GET", "/v1/files/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, get_image_bytes, NULL},
+    {"HEAD", "/v1/files/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, get_image_bytes, NULL},
+    {"GET", "/v1/admin/otajob", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_jobs, NULL},
+    {"POST", "/v1/admin/otajob", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job, "job.start"},
+    {"PUT", "/v1/admin/otajob", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_job, "job.cancel"},
+    {"POST", "/v1/admin/otajob/retrigger", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_retrigger,
+     "job.retrigger"},
+    {"GET", "/v1/admin/otajob/status", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_job_status, NULL},
+    {"GET", "/v1/admin/otajob/status/summary", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_job_summary, NULL},
+    {"GET", "/v1/admin/otajob/timeline", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_timeline, NULL},
+    {"POST", "/v1/admin/otajob/audience", REST_TOKEN, RIGHT_VIEW, REST_BODY_MEMORY, post_job_audience, NULL},
+    {"POST", "/v1/admin/otajob/plan", REST_TOKEN, RIGHT_VIEW, REST_BODY_MEMORY, post_job_plan, NULL},
+    {"POST", "/v1/admin/otajob/pause", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.pause"},
+    {"POST", "/v1/admin/otajob/resume", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.resume"},
+    {"POST", "/v1/admin/otajob/edit", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.edit"},
+    {"POST", "/v1/admin/otajob/exclude", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.exclude"},
+    {"POST", "/v1/admin/otajob/retry", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.retry"},
+    {"GET", "/v1/admin/otajob/why", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_job_why, NULL},
+    {"GET", "/v1/admin/otajob/clusters", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_job_clusters, NULL},
+    {"GET", "/v1/admin/node_group", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_groups, NULL},
+    {"POST", "/v1/admin/node_group", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_group, "group.add"},
+    {"PUT", "/v1/admin/node_group", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_group, "group.edit"},
+    {"DELETE", "/v1/admin/node_group", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, delete_group, "group.delete"},
+    {"GET", "/v1/admin/nodes", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_nodes, NULL},
+    {"POST", "/v1/admin/nodes", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_node, "node.add"},
+    {"PUT", "/v1/admin/nodes", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_node, "node.edit"},
+    {"DELETE", "/v1/admin/nodes", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_node, "node.edit"},
+    {"POST", "/v1/admin/simulators", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_simulator, "simulator.add"},
+    {"PUT", "/v1/admin/users/*/nodes/*/mapping", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, put_admin_mapping, "node.map"},
+    {"DELETE", "/v1/admin/users/*/nodes/*/mapping", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, put_admin_mapping,
+     "node.unmap"},
+    {"GET", "/v1/admin/users", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_users, NULL},
+    {"POST", "/v1/admin/users", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_admin_user, "user.add"},
+    {"PUT", "/v1/admin/users", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, put_admin_user, "user.edit"},
+    {"DELETE", "/v1/admin/users", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, delete_admin_user, "user.delete"},
+    {"PUT", "/v1/admin/user_role", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, put_user_role, "user.role"},
+    {"GET", "/v1/admin/audit", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_audit, NULL},
+    {"GET", "/v1/admin/audit/verify", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_audit_verify, NULL},
+    {"GET", "/v1/admin/events", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_events, NULL},
+    {"GET", "/v1/node/otafetch", REST_NODE_CERT, RIGHT_SELF, REST_NO_BODY, get_node_fetch, NULL},
+    {"POST", "/v1/node/otastatus", REST_NODE_CERT, RIGHT_SELF, REST_BODY_MEMORY, post_node_status, NULL},
+    {"PUT", "/v1/node/config", REST_NODE_CERT, RIGHT_SELF, REST_BODY_MEMORY, put_node_config, NULL},
+    {"PUT", "/v1/node/params/local", REST_NODE_CERT, RIGHT_SELF, REST_BODY_MEMORY, put_node_params, NULL},
+    {"POST", "/v1/node/params/local", REST_NODE_CERT, RIGHT_SELF, REST_BODY_MEMORY, put_node_params, NULL},
 };
 
 const struct rest_route *rest_routes(size_t *count)
@@ -163,14 +216,25 @@ const char *member_text(const struct json *doc, const char *key)
 
 /* --- routing ---------------------------------------------------------------------------------- */
 
-static bool path_fits(const char *pattern, const char *path, char parameter[static 80])
+/* Segment by segment; "*" takes any that is not empty, and remembers it. */
+static bool path_fits(const char *pattern, const char *path, struct rest_request *q)
 {
-    size_t len = strlen(pattern);
-    if (pattern[len - 1] != '*')
-        return strcmp(pattern, path) == 0;
-    if (strncmp(pattern, path, len - 1) != 0 || strchr(path + len - 1, '/') != NULL || path[len - 1] == '\0')
-        return false;
-    return text_copy(parameter, 80, path + len - 1);
+    unsigned taken = 0;
+    while (*pattern && *path) {
+        if (*pattern != '*') {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        size_t len = strcspn(path, "/");
+        char *to = taken++ == 0 ? q->parameter : q->second_parameter;
+        if (len == 0 || len >= sizeof q->parameter || taken > 2)
+            return false;
+        text_copy_field(to, sizeof q->parameter, path, len);
+        path += len;
+        pattern++;
+    }
+    return *pattern == '\0' && *path == '\0';
 }
 
 /* Nodes' paths are served to nodes alone, everything else to people alone. */
@@ -179,10 +243,30 @@ static bool listener_fits(const struct rest_route *route, const struct rest_requ
     return (route->auth == REST_NODE_CERT) == (q->listener == REST_NODES);
 }
 
+/* Who the header's token belongs to. */
+enum err token_user(struct rest *rest, struct rest_request *q, struct why *why)
+{
+    char user_id[ID_LEN + 1], digest[TOKEN_DIGEST_SIZE];
+    const char *token = q->header(q, "Authorization");
+    if (token == NULL)
+        return why_set(why, ERR_UNAUTHORIZED, "the header Authorization with an access token is missing");
+    if (strncmp(token, "Bearer ", 7) == 0) /* RainMaker's clients send it raw; everybody else is used to this */
+        token += 7;
+    if (strncmp(token, API_TOKEN_PREFIX, strlen(API_TOKEN_PREFIX)) == 0) {
+        token_digest(token, digest);
+        return fleet_api_token_user(rest->fleet, digest, q->now, &q->user, why);
+    }
+    enum err err = token_check(rest->keys, token, q->now, user_id, why);
+    if (err != ERR_NONE)
+        return err;
+    err = fleet_user_get_id(rest->fleet, user_id, &q->user, why);
+    return err == ERR_NOT_FOUND ? why_set(why, ERR_UNAUTHORIZED, "the token's user does not exist any more") : err;
+}
+
+/* The one place where it is decided who may call what. */
 static enum err authorise(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct why *why)
 {
-    char user_id[ID_LEN + 1];
-    const char *token = q->header(q, "Authorization");
+    enum err err;
     switch (route->auth) {
     case REST_OPEN:
         return ERR_NONE;
@@ -194,15 +278,13 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
     case REST_TOKEN:
         break;
     }
-    if (token == NULL)
-        return why_set(why, ERR_UNAUTHORIZED, "the header Authorization with an access token is missing");
-    if (strncmp(token, "Bearer ", 7) == 0) /* RainMaker's clients send it raw; everybody else is used to this */
-        token += 7;
-    enum err err = token_check(rest->keys, token, q->now, user_id, why);
-    if (err != ERR_NONE)
+    if ((err = token_user(rest, q, why)) != ERR_NONE)
         return err;
-    err = fleet_user_get_id(rest->fleet, user_id, &q->user, why);
-    return err == ERR_NOT_FOUND ? why_set(why, ERR_UNAUTHORIZED, "the token's user does not exist any more") : err;
+    if (q->user.is_disabled)
+        return why_set(why, ERR_UNAUTHORIZED, "the user %s is disabled", q->user.name);
+    return user_may(&q->user, route->right) ? ERR_NONE
+                                            : why_set(why, ERR_FORBIDDEN, "%s %s is not for the role %s", q->method,
+                                                      q->path, role_text(q->user.role));
 }
 
 static const struct web_page *find_page(const struct rest *rest, const char *path)
@@ -232,7 +314,7 @@ const struct rest_route *rest_find(struct rest *rest, struct rest_request *q, st
     rest_response_init(p);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         const struct rest_route *route = &routes[i];
-        if (!path_fits(route->path, q->path, q->parameter) || !listener_fits(route, q))
+        if (!path_fits(route->path, q->path, q) || !listener_fits(route, q))
             continue;
         is_path_known = true;
         if (strcmp(route->method, q->method) != 0)
@@ -260,11 +342,41 @@ int64_t rest_body_max(const struct rest_route *route)
     return limits[route->body];
 }
 
+/* What changes something and what the audit log says of it are one transaction.  Handlers that have transactions of
+ * their own, or must count what failed, are remembered after they are done. */
+static bool is_one_transaction(const struct rest_route *route)
+{
+    return route->handle != post_registration && route->handle != post_simulator && route->handle != put_user &&
+           route->handle != delete_user;
+}
+
+static enum err handle_audited(struct rest *rest, const struct rest_route *route, struct rest_request *q,
+                               struct rest_response *p, struct why *why)
+{
+    struct fleet_batch batch;
+    struct rest own = *rest;
+    enum err err;
+    if (!is_one_transaction(route)) {
+        err = route->handle(rest, q, p, why);
+        return err ? err : audit(rest, route, q, why);
+    }
+    if ((err = fleet_batch_begin(&batch, rest->fleet, why)) != ERR_NONE)
+        return err;
+    own.fleet = &batch.fleet;
+    err = route->handle(&own, q, p, why);
+    if (err == ERR_NONE)
+        err = audit(&own, route, q, why);
+    struct why ended = {{0}};
+    batch.is_spoilt |= err != ERR_NONE;
+    enum err end = fleet_batch_end(&batch, err ? &ended : why);
+    return err ? err : end;
+}
+
 void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct rest_response *p)
 {
     struct why why = {{0}};
     rest_response_init(p);
-    enum err err = route->handle(rest, q, p, &why);
+    enum err err = route->audit ? handle_audited(rest, route, q, p, &why) : route->handle(rest, q, p, &why);
     if (err == ERR_NONE && p->body.is_failed)
         err = why_set(&why, ERR_NO_MEMORY, "no memory for the answer");
     if (err != ERR_NONE) {

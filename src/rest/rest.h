@@ -40,8 +40,8 @@ struct rest_request {
     const char *(*query)(const struct rest_request *r, const char *name);
     const char *(*header)(const struct rest_request *r, const char *name);
     /* Set by the route table. */
-    char parameter[80]; /* the path's variable part */
-    struct user user;   /* routes that need a token */
+    char parameter[80], second_parameter[80]; /* the path's variable parts */
+    struct user user;                         /* routes that need a token */
 };
 
 struct rest_response {
@@ -64,15 +64,22 @@ enum rest_auth { REST_OPEN, REST_TOKEN, REST_SIGNED_URL, REST_NODE_CERT };
 struct rest;
 
 struct rest_route {
-    const char *method, *path; /* a last segment "*" takes one segment */
+    const char *method, *path; /* a segment "*" takes any one, two of them at most */
     enum rest_auth auth;
+    enum right right; /* what the user of a token must have */
     enum rest_body body;
     enum err (*handle)(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why);
+    const char *audit; /* "job.start": what the audit log calls it; NULL: nothing to remember */
 };
 
 struct web_page {
     const char *path, *type;
     const uint8_t *at, *end;
+};
+
+/* Brings a letter to a person; NULL in `struct rest`: nobody does. */
+struct rest_mail {
+    void (*send)(struct rest_mail *mail, const char *to, const char *subject, const char *text);
 };
 
 struct sim_scratch;
@@ -88,6 +95,9 @@ struct rest {
     const char *version;
     const struct web_page *pages; /* the dashboard; ends with path NULL */
     struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
+    struct rest_mail *mail;
+    bool may_sign_up;    /* strangers may make themselves end users */
+    bool may_self_claim; /* a node may claim its own certificate, without a user */
 };
 
 /* NULL with the error answer written when no route fits, or when the request is not allowed here. */

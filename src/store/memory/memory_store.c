@@ -14,9 +14,9 @@
 
 enum table {
     NODES,
-    CONFIGS,
+    CARDS, /* kind, key */
     GROUPS,
-    GROUP_NAMES,
+    GROUP_NAMES,   /* owner, name */
     GROUP_PARENTS, /* parent, id */
     MEMBERS,       /* group, node */
     MEMBERSHIPS,   /* node, group */
@@ -39,7 +39,6 @@ enum table {
     EVENTS,
     USERS,
     USER_NAMES,
-    USER_NODES, /* user, node */
     TOKENS,
     NUMBERS, /* of rows that are kept in the order of their birth: id -> number */
     TABLES
@@ -239,22 +238,6 @@ static enum err mem_nodes_all_offline(struct fleet_store *port, time_ms now, str
     return ERR_NONE;
 }
 
-static enum err mem_node_config_put(struct fleet_store *port, const char *id, struct bytes config, struct why *why)
-{
-    return put(of(port), CONFIGS, id, config.at, config.len, why);
-}
-
-static enum err mem_node_config_get(struct fleet_store *port, const char *id, char **to, struct why *why)
-{
-    struct row *row = rows_get(&of(port)->tables[CONFIGS], id);
-    *to = NULL;
-    if (rows_get(&of(port)->tables[NODES], id) == NULL)
-        return ERR_NOT_FOUND;
-    if (row != NULL && (*to = strndup((const char *)row->at, row->len)) == NULL)
-        return why_set(why, ERR_NO_MEMORY, "no memory");
-    return ERR_NONE;
-}
-
 /* --- groups ----------------------------------------------------------------------------------- */
 
 static enum err mem_group_get(struct fleet_store *port, const char *id, struct group *to, struct why *why)
@@ -263,16 +246,18 @@ static enum err mem_group_get(struct fleet_store *port, const char *id, struct g
     return get(of(port), GROUPS, id, to, sizeof *to);
 }
 
-static enum err mem_group_find_name(struct fleet_store *port, const char *name, struct group *to, struct why *why)
+static enum err mem_group_find_name(struct fleet_store *port, const char *owner, const char *name, struct group *to,
+                                    struct why *why)
 {
+    char key[ROW_KEY_SIZE];
     (void)why;
-    return get_by(of(port), GROUP_NAMES, name, GROUPS, to, sizeof *to);
+    return get_by(of(port), GROUP_NAMES, key_text(key, owner, name, NULL), GROUPS, to, sizeof *to);
 }
 
 static enum err forget_group_keys(struct memory_store *s, const struct group *g, struct why *why)
 {
     char key[ROW_KEY_SIZE];
-    enum err err = drop(s, GROUP_NAMES, g->name, why);
+    enum err err = drop(s, GROUP_NAMES, key_text(key, g->owner, g->name, NULL), why);
     return err ? err : drop(s, GROUP_PARENTS, key_text(key, g->parent_id, g->id, NULL), why);
 }
 
@@ -289,17 +274,19 @@ static enum err mem_group_put(struct fleet_store *port, const struct group *g, s
         err = forget_group_keys(s, &before, why);
     }
     if (err == ERR_NONE && (err = put(s, GROUPS, g->id, &kept, sizeof kept, why)) == ERR_NONE)
-        err = put_text(s, GROUP_NAMES, g->name, g->id, why);
+        err = put_text(s, GROUP_NAMES, key_text(key, g->owner, g->name, NULL), g->id, why);
     return err ? err : put_text(s, GROUP_PARENTS, key_text(key, g->parent_id, g->id, NULL), g->id, why);
 }
 
-static enum err mem_group_list(struct fleet_store *port, const char *after, struct group *to, unsigned max,
-                               unsigned *count, struct why *why)
+static enum err mem_group_list(struct fleet_store *port, const char *owner, const char *after, struct group *to,
+                               unsigned max, unsigned *count, struct why *why)
 {
     struct row *row = row_after(&of(port)->tables[GROUPS], after);
     (void)why;
-    for (*count = 0; *count < max && row != NULL; row = rows_next(row))
-        memcpy(&to[(*count)++], row->at, sizeof *to);
+    for (*count = 0; *count < max && row != NULL; row = rows_next(row)) {
+        memcpy(&to[*count], row->at, sizeof *to);
+        *count += strcmp(to[*count].owner, owner) == 0;
+    }
     return ERR_NONE;
 }
 
@@ -777,12 +764,30 @@ static enum err mem_timeline_list(struct fleet_store *port, const char *job_id, 
 
 /* --- what leaves ------------------------------------------------------------------------------ */
 
-static enum err mem_outbox_add(struct fleet_store *port, const struct outbox_row *row, struct why *why)
+/* The text lies behind the row. */
+static enum err mem_outbox_add(struct fleet_store *port, const struct outbox_row *row, const char *text,
+                               struct why *why)
 {
     struct outbox_row kept = *row;
-    char key[20];
+    size_t len = text ? strlen(text) : 0;
+    char key[20], *bytes = malloc(sizeof kept + len + 1);
+    if (bytes == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory");
     kept.id = ++of(port)->last_outbox;
-    return put(of(port), OUTBOX, number_text(key, kept.id), &kept, sizeof kept, why);
+    memcpy(bytes, &kept, sizeof kept);
+    memcpy(bytes + sizeof kept, text ? text : "", len + 1);
+    enum err err = put(of(port), OUTBOX, number_text(key, kept.id), bytes, sizeof kept + len + 1, why);
+    free(bytes);
+    return err;
+}
+
+static enum err mem_outbox_text(struct fleet_store *port, int64_t id, char *to, size_t size, struct why *why)
+{
+    char key[20];
+    (void)why;
+    struct row *row = rows_get(&of(port)->tables[OUTBOX], number_text(key, id));
+    text_copy(to, size, row ? (const char *)row->at + sizeof(struct outbox_row) : "");
+    return ERR_NONE;
 }
 
 static enum err mem_outbox_list(struct fleet_store *port, int64_t after, struct outbox_row *to, unsigned max,
@@ -852,27 +857,27 @@ static enum err mem_user_put(struct fleet_store *port, const struct user *user, 
     return err ? err : put_text(of(port), USER_NAMES, user->name, user->id, why);
 }
 
+static enum err mem_user_list(struct fleet_store *port, const char *after_name, struct user *to, unsigned max,
+                              unsigned *count, struct why *why)
+{
+    struct memory_store *s = of(port);
+    struct row *row = row_after(&s->tables[USER_NAMES], after_name);
+    (void)why;
+    for (*count = 0; *count < max && row != NULL; row = rows_next(row))
+        *count += get(s, USERS, (const char *)row->at, &to[*count], sizeof *to) == ERR_NONE;
+    return ERR_NONE;
+}
+
+static enum err mem_user_delete(struct fleet_store *port, const struct user *user, struct why *why)
+{
+    enum err err = drop(of(port), USERS, user->id, why);
+    return err ? err : drop(of(port), USER_NAMES, user->name, why);
+}
+
 static enum err mem_user_count(struct fleet_store *port, int64_t *count, struct why *why)
 {
     (void)why;
     *count = of(port)->tables[USERS].count;
-    return ERR_NONE;
-}
-
-static enum err mem_user_node_put(struct fleet_store *port, const char *user_id, const char *node_id, bool is_mapped,
-                                  struct why *why)
-{
-    char key[ROW_KEY_SIZE];
-    key_text(key, user_id, node_id, NULL);
-    return is_mapped ? put_text(of(port), USER_NODES, key, node_id, why) : drop(of(port), USER_NODES, key, why);
-}
-
-static enum err mem_user_node_has(struct fleet_store *port, const char *user_id, const char *node_id, bool *has,
-                                  struct why *why)
-{
-    char key[ROW_KEY_SIZE];
-    (void)why;
-    *has = rows_get(&of(port)->tables[USER_NODES], key_text(key, user_id, node_id, NULL)) != NULL;
     return ERR_NONE;
 }
 
@@ -919,6 +924,58 @@ static enum err mem_tokens_delete_user(struct fleet_store *port, const char *use
     return err;
 }
 
+/* --- cards ------------------------------------------------------------------------------------ */
+
+static const char *card_key(char key[ROW_KEY_SIZE], enum card_kind kind, const char *rest)
+{
+    snprintf(key, ROW_KEY_SIZE, "%02d" JOIN "%s", (int)kind, rest);
+    return key;
+}
+
+static enum err mem_card_get(struct fleet_store *port, enum card_kind kind, const char *key, char **to, struct why *why)
+{
+    char whole[ROW_KEY_SIZE];
+    struct row *row = rows_get(&of(port)->tables[CARDS], card_key(whole, kind, key));
+    *to = NULL;
+    if (row == NULL)
+        return ERR_NOT_FOUND;
+    *to = strdup((const char *)row->at);
+    return *to ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");
+}
+
+static enum err mem_card_put(struct fleet_store *port, enum card_kind kind, const char *key, struct bytes text,
+                             struct why *why)
+{
+    char whole[ROW_KEY_SIZE];
+    char *copy = strndup((const char *)text.at, text.len);
+    enum err err = copy ? put_text(of(port), CARDS, card_key(whole, kind, key), copy, why)
+                        : why_set(why, ERR_NO_MEMORY, "no memory");
+    free(copy);
+    return err;
+}
+
+static enum err mem_card_delete(struct fleet_store *port, enum card_kind kind, const char *key, struct why *why)
+{
+    char whole[ROW_KEY_SIZE];
+    return drop(of(port), CARDS, card_key(whole, kind, key), why);
+}
+
+static enum err mem_card_scan(struct fleet_store *port, enum card_kind kind, const char *prefix, const char *after,
+                              struct card_visitor *v, struct why *why)
+{
+    char first[ROW_KEY_SIZE], start[ROW_KEY_SIZE];
+    (void)why;
+    card_key(first, kind, prefix);
+    card_key(start, kind, strcmp(after, prefix) > 0 ? after : prefix);
+    struct row *row = rows_from(&of(port)->tables[CARDS], start);
+    for (; has_prefix(row, first); row = rows_next(row)) {
+        const char *key = strchr(row->key, JOIN[0]) + 1;
+        if (strcmp(key, after) > 0 && !v->visit(v, key, (const char *)row->at))
+            break;
+    }
+    return ERR_NONE;
+}
+
 static const struct fleet_store_ops ops = {
     .begin = mem_begin,
     .commit = mem_commit,
@@ -931,8 +988,6 @@ static const struct fleet_store_ops ops = {
     .node_scan = mem_node_scan,
     .node_count = mem_node_count,
     .nodes_all_offline = mem_nodes_all_offline,
-    .node_config_put = mem_node_config_put,
-    .node_config_get = mem_node_config_get,
     .group_get = mem_group_get,
     .group_find_name = mem_group_find_name,
     .group_put = mem_group_put,
@@ -970,6 +1025,7 @@ static const struct fleet_store_ops ops = {
     .network_load = mem_network_load,
     .timeline_list = mem_timeline_list,
     .outbox_add = mem_outbox_add,
+    .outbox_text = mem_outbox_text,
     .outbox_list = mem_outbox_list,
     .outbox_delete = mem_outbox_delete,
     .event_add = mem_event_add,
@@ -978,13 +1034,17 @@ static const struct fleet_store_ops ops = {
     .user_get = mem_user_get,
     .user_get_id = mem_user_get_id,
     .user_put = mem_user_put,
+    .user_list = mem_user_list,
+    .user_delete = mem_user_delete,
     .user_count = mem_user_count,
-    .user_node_put = mem_user_node_put,
-    .user_node_has = mem_user_node_has,
     .token_put = mem_token_put,
     .token_get = mem_token_get,
     .token_delete = mem_token_delete,
     .tokens_delete_user = mem_tokens_delete_user,
+    .card_get = mem_card_get,
+    .card_put = mem_card_put,
+    .card_delete = mem_card_delete,
+    .card_scan = mem_card_scan,
 };
 
 /* --- open and close --------------------------------------------------------------------------- */

@@ -11,14 +11,13 @@ enum err db_node_list(struct fleet_store *tx, const char *after, struct node *to
 enum err db_node_scan(struct fleet_store *tx, const char *after, struct node_visitor *v, struct why *why);
 enum err db_node_count(struct fleet_store *tx, int64_t *count, struct why *why);
 enum err db_nodes_all_offline(struct fleet_store *tx, time_ms now, struct why *why);
-enum err db_node_config_put(struct fleet_store *tx, const char *id, struct bytes config, struct why *why);
-enum err db_node_config_get(struct fleet_store *tx, const char *id, char **to, struct why *why);
 enum err db_group_get(struct fleet_store *tx, const char *id, struct group *to, struct why *why);
-enum err db_group_find_name(struct fleet_store *tx, const char *name, struct group *to, struct why *why);
+enum err db_group_find_name(struct fleet_store *tx, const char *owner, const char *name, struct group *to,
+                            struct why *why);
 enum err db_group_put(struct fleet_store *tx, const struct group *group, struct why *why);
 enum err db_group_delete(struct fleet_store *tx, const char *id, struct why *why);
-enum err db_group_list(struct fleet_store *tx, const char *after, struct group *to, unsigned max, unsigned *count,
-                       struct why *why);
+enum err db_group_list(struct fleet_store *tx, const char *owner, const char *after, struct group *to, unsigned max,
+                       unsigned *count, struct why *why);
 enum err db_group_children(struct fleet_store *tx, const char *id, struct group *to, unsigned max, unsigned *count,
                            struct why *why);
 enum err db_member_add(struct fleet_store *tx, const char *group_id, const char *node_id, time_ms now, struct why *why);
@@ -64,7 +63,8 @@ enum err db_network_load(struct fleet_store *tx, const char *network, const char
                          struct why *why);
 enum err db_timeline_list(struct fleet_store *tx, const char *job_id, const char *node_id, struct timeline_row *to,
                           unsigned max, unsigned *count, struct why *why);
-enum err db_outbox_add(struct fleet_store *tx, const struct outbox_row *row, struct why *why);
+enum err db_outbox_add(struct fleet_store *tx, const struct outbox_row *row, const char *text, struct why *why);
+enum err db_outbox_text(struct fleet_store *tx, int64_t id, char *to, size_t size, struct why *why);
 enum err db_outbox_list(struct fleet_store *tx, int64_t after, struct outbox_row *to, unsigned max, unsigned *count,
                         struct why *why);
 enum err db_outbox_delete(struct fleet_store *tx, int64_t id, struct why *why);
@@ -75,16 +75,21 @@ enum err db_event_bounds(struct fleet_store *tx, int64_t *first, int64_t *last, 
 enum err db_user_get(struct fleet_store *tx, const char *name, struct user *to, struct why *why);
 enum err db_user_get_id(struct fleet_store *tx, const char *id, struct user *to, struct why *why);
 enum err db_user_put(struct fleet_store *tx, const struct user *user, struct why *why);
+enum err db_user_list(struct fleet_store *tx, const char *after_name, struct user *to, unsigned max, unsigned *count,
+                      struct why *why);
+enum err db_user_delete(struct fleet_store *tx, const struct user *user, struct why *why);
 enum err db_user_count(struct fleet_store *tx, int64_t *count, struct why *why);
-enum err db_user_node_put(struct fleet_store *tx, const char *user_id, const char *node_id, bool is_mapped,
-                          struct why *why);
-enum err db_user_node_has(struct fleet_store *tx, const char *user_id, const char *node_id, bool *has, struct why *why);
 enum err db_token_put(struct fleet_store *tx, const char *digest, const char *user_id, time_ms expires_at,
                       struct why *why);
 enum err db_token_get(struct fleet_store *tx, const char *digest, char user_id[ID_LEN + 1], time_ms *expires_at,
                       struct why *why);
 enum err db_token_delete(struct fleet_store *tx, const char *digest, struct why *why);
 enum err db_tokens_delete_user(struct fleet_store *tx, const char *user_id, struct why *why);
+enum err db_card_get(struct fleet_store *tx, enum card_kind kind, const char *key, char **to, struct why *why);
+enum err db_card_put(struct fleet_store *tx, enum card_kind kind, const char *key, struct bytes text, struct why *why);
+enum err db_card_delete(struct fleet_store *tx, enum card_kind kind, const char *key, struct why *why);
+enum err db_card_scan(struct fleet_store *tx, enum card_kind kind, const char *prefix, const char *after,
+                      struct card_visitor *v, struct why *why);
 
 /* Epoch and counts of nodes, at the start of a transaction; the count at its end. */
 enum err db_read_facts(struct conn *c, struct why *why);

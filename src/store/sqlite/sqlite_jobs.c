@@ -583,13 +583,25 @@ enum err db_timeline_list(struct fleet_store *tx, const char *job_id, const char
 
 /* --- what leaves ------------------------------------------------------------------------------ */
 
-enum err db_outbox_add(struct fleet_store *tx, const struct outbox_row *row, struct why *why)
+enum err db_outbox_add(struct fleet_store *tx, const struct outbox_row *row, const char *text, struct why *why)
 {
     struct run r = db_start(tx, S_OUTBOX_ADD);
     db_text(&r, row->node_id);
     db_text(&r, row->job_id);
     db_int(&r, row->at);
+    db_int(&r, row->topic);
+    db_text(&r, text ? text : "");
     return db_execute(&r, why);
+}
+
+enum err db_outbox_text(struct fleet_store *tx, int64_t id, char *to, size_t size, struct why *why)
+{
+    struct run r = db_start(tx, S_OUTBOX_TEXT);
+    to[0] = '\0';
+    db_int(&r, id);
+    if (db_next(&r))
+        db_get_text(&r, to, size);
+    return db_finish(&r, why);
 }
 
 enum err db_outbox_list(struct fleet_store *tx, int64_t after, struct outbox_row *to, unsigned max, unsigned *count,
@@ -604,6 +616,7 @@ enum err db_outbox_list(struct fleet_store *tx, int64_t after, struct outbox_row
         db_get_text(&r, row->node_id, sizeof row->node_id);
         db_get_text(&r, row->job_id, sizeof row->job_id);
         row->at = db_get_int(&r);
+        row->topic = (enum topic_kind)db_get_int(&r);
     }
     return db_finish(&r, why);
 }

@@ -155,24 +155,6 @@ enum err db_read_facts(struct conn *c, struct why *why)
     return err;
 }
 
-enum err db_node_config_put(struct fleet_store *tx, const char *id, struct bytes config, struct why *why)
-{
-    struct run r = db_start(tx, S_CONFIG_PUT);
-    db_text(&r, id);
-    db_text_len(&r, (const char *)config.at, config.len);
-    return db_execute(&r, why);
-}
-
-enum err db_node_config_get(struct fleet_store *tx, const char *id, char **to, struct why *why)
-{
-    struct run r = db_start(tx, S_CONFIG_GET);
-    db_text(&r, id);
-    bool is_found = db_next(&r);
-    const char *text = is_found ? (const char *)sqlite3_column_text(r.st, 0) : NULL;
-    *to = text ? strdup(text) : NULL;
-    return db_finish_one(&r, is_found, why);
-}
-
 /* --- groups ----------------------------------------------------------------------------------- */
 
 static void read_group(struct run *r, struct group *g)
@@ -185,6 +167,7 @@ static void read_group(struct run *r, struct group *g)
     db_get_text(r, g->description, sizeof g->description);
     db_get_text(r, g->custom_data, sizeof g->custom_data);
     db_get_text(r, g->query, sizeof g->query);
+    db_get_text(r, g->owner, sizeof g->owner);
     g->created_at = db_get_int(r);
     g->total = db_get_int(r);
 }
@@ -205,15 +188,23 @@ enum err db_group_get(struct fleet_store *tx, const char *id, struct group *to, 
     return group_by(tx, S_GROUP_GET, id, to, why);
 }
 
-enum err db_group_find_name(struct fleet_store *tx, const char *name, struct group *to, struct why *why)
+enum err db_group_find_name(struct fleet_store *tx, const char *owner, const char *name, struct group *to,
+                            struct why *why)
 {
-    return group_by(tx, S_GROUP_NAME, name, to, why);
+    struct run r = db_start(tx, S_GROUP_NAME);
+    db_text(&r, owner);
+    db_text(&r, name);
+    bool is_found = db_next(&r);
+    if (is_found)
+        read_group(&r, to);
+    return db_finish_one(&r, is_found, why);
 }
 
 enum err db_group_put(struct fleet_store *tx, const struct group *g, struct why *why)
 {
     struct run r = db_start(tx, S_GROUP_PUT);
-    const char *const texts[] = {g->id, g->name, g->parent_id, g->type, g->description, g->custom_data, g->query};
+    const char *const texts[] = {g->id,          g->name,        g->parent_id, g->type,
+                                 g->description, g->custom_data, g->query,     g->owner};
     for (size_t i = 0; i < COUNT(texts); i++)
         db_text(&r, texts[i]);
     db_int(&r, g->created_at);
@@ -236,10 +227,11 @@ static enum err read_groups(struct run *r, struct group *to, unsigned max, unsig
     return db_finish(r, why);
 }
 
-enum err db_group_list(struct fleet_store *tx, const char *after, struct group *to, unsigned max, unsigned *count,
-                       struct why *why)
+enum err db_group_list(struct fleet_store *tx, const char *owner, const char *after, struct group *to, unsigned max,
+                       unsigned *count, struct why *why)
 {
     struct run r = db_start(tx, S_GROUP_LIST);
+    db_text(&r, owner);
     db_text(&r, after);
     return read_groups(&r, to, max, count, why);
 }
@@ -312,20 +304,46 @@ enum err db_groups_of_node(struct fleet_store *tx, const char *node_id, struct m
 
 /* --- users ------------------------------------------------------------------------------------ */
 
+static void read_user(struct run *r, struct user *u)
+{
+    db_get_text(r, u->id, sizeof u->id);
+    db_get_text(r, u->name, sizeof u->name);
+    db_get_text(r, u->password_hash, sizeof u->password_hash);
+    db_get_text(r, u->code, sizeof u->code);
+    u->role = (enum role)db_get_int(r);
+    u->is_verified = db_get_int(r) != 0;
+    u->is_disabled = db_get_int(r) != 0;
+    u->failures = (unsigned)db_get_int(r);
+    u->locked_until = db_get_int(r);
+    u->code_until = db_get_int(r);
+    u->created_at = db_get_int(r);
+}
+
 static enum err user_by(struct fleet_store *tx, enum statement statement, const char *key, struct user *to,
                         struct why *why)
 {
     struct run r = db_start(tx, statement);
     db_text(&r, key);
     bool is_found = db_next(&r);
-    if (is_found) {
-        db_get_text(&r, to->id, sizeof to->id);
-        db_get_text(&r, to->name, sizeof to->name);
-        db_get_text(&r, to->password_hash, sizeof to->password_hash);
-        to->is_admin = db_get_int(&r) != 0;
-        to->created_at = db_get_int(&r);
-    }
+    if (is_found)
+        read_user(&r, to);
     return db_finish_one(&r, is_found, why);
+}
+
+enum err db_user_list(struct fleet_store *tx, const char *after_name, struct user *to, unsigned max, unsigned *count,
+                      struct why *why)
+{
+    struct run r = db_start(tx, S_USER_LIST);
+    db_text(&r, after_name);
+    db_int(&r, max);
+    for (*count = 0; *count < max && db_next(&r); ++*count)
+        read_user(&r, &to[*count]);
+    return db_finish(&r, why);
+}
+
+enum err db_user_delete(struct fleet_store *tx, const struct user *user, struct why *why)
+{
+    return db_write_texts(tx, S_USER_DELETE, user->id, NULL, why);
 }
 
 enum err db_user_get(struct fleet_store *tx, const char *name, struct user *to, struct why *why)
@@ -344,8 +362,11 @@ enum err db_user_put(struct fleet_store *tx, const struct user *u, struct why *w
     db_text(&r, u->id);
     db_text(&r, u->name);
     db_text(&r, u->password_hash);
-    db_int(&r, u->is_admin);
-    db_int(&r, u->created_at);
+    db_text(&r, u->code);
+    const int64_t numbers[] = {u->role,         u->is_verified, u->is_disabled, u->failures,
+                               u->locked_until, u->code_until,  u->created_at};
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        db_int(&r, numbers[i]);
     return db_execute(&r, why);
 }
 
@@ -353,12 +374,6 @@ enum err db_user_count(struct fleet_store *tx, int64_t *count, struct why *why)
 {
     struct run r = db_start(tx, S_USER_COUNT);
     return db_one_number(&r, count, why);
-}
-
-enum err db_user_node_put(struct fleet_store *tx, const char *user_id, const char *node_id, bool is_mapped,
-                          struct why *why)
-{
-    return db_write_texts(tx, is_mapped ? S_USER_NODE_ADD : S_USER_NODE_REMOVE, user_id, node_id, why);
 }
 
 enum err db_has(struct fleet_store *tx, enum statement statement, const char *a, const char *b, bool *has,
@@ -369,11 +384,6 @@ enum err db_has(struct fleet_store *tx, enum statement statement, const char *a,
     db_text(&r, b);
     *has = db_next(&r);
     return db_finish(&r, why);
-}
-
-enum err db_user_node_has(struct fleet_store *tx, const char *user_id, const char *node_id, bool *has, struct why *why)
-{
-    return db_has(tx, S_USER_NODE_HAS, user_id, node_id, has, why);
 }
 
 enum err db_token_put(struct fleet_store *tx, const char *digest, const char *user_id, time_ms expires_at,
@@ -407,4 +417,52 @@ enum err db_token_delete(struct fleet_store *tx, const char *digest, struct why 
 enum err db_tokens_delete_user(struct fleet_store *tx, const char *user_id, struct why *why)
 {
     return db_write_texts(tx, S_TOKENS_DELETE, user_id, NULL, why);
+}
+
+/* --- cards ------------------------------------------------------------------------------------ */
+
+enum err db_card_get(struct fleet_store *tx, enum card_kind kind, const char *key, char **to, struct why *why)
+{
+    struct run r = db_start(tx, S_CARD_GET);
+    db_int(&r, kind);
+    db_text(&r, key);
+    bool is_found = db_next(&r);
+    const char *text = is_found ? (const char *)sqlite3_column_text(r.st, 0) : NULL;
+    *to = text ? strdup(text) : NULL;
+    enum err err = db_finish_one(&r, is_found, why);
+    return err == ERR_NONE && *to == NULL ? why_set(why, ERR_NO_MEMORY, "no memory") : err;
+}
+
+enum err db_card_put(struct fleet_store *tx, enum card_kind kind, const char *key, struct bytes text, struct why *why)
+{
+    struct run r = db_start(tx, S_CARD_PUT);
+    db_int(&r, kind);
+    db_text(&r, key);
+    db_text_len(&r, (const char *)text.at, text.len);
+    return db_execute(&r, why);
+}
+
+enum err db_card_delete(struct fleet_store *tx, enum card_kind kind, const char *key, struct why *why)
+{
+    struct run r = db_start(tx, S_CARD_DELETE);
+    db_int(&r, kind);
+    db_text(&r, key);
+    return db_execute(&r, why);
+}
+
+enum err db_card_scan(struct fleet_store *tx, enum card_kind kind, const char *prefix, const char *after,
+                      struct card_visitor *v, struct why *why)
+{
+    size_t len = strlen(prefix);
+    struct run r = db_start(tx, S_CARD_SCAN);
+    db_int(&r, kind);
+    db_text(&r, prefix);
+    db_text(&r, after);
+    while (db_next(&r)) {
+        const char *key = (const char *)sqlite3_column_text(r.st, 0),
+                   *text = (const char *)sqlite3_column_text(r.st, 1);
+        if (key == NULL || text == NULL || strncmp(key, prefix, len) != 0 || !v->visit(v, key, text))
+            break;
+    }
+    return db_finish(&r, why);
 }

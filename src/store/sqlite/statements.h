@@ -6,7 +6,7 @@
     "id,name,fw_version,type,subtype,model,project_name,platform,network_id,address,key_digests,expected_version,"     \
     "tags,secure_version,slot_bytes,is_astray,registered_at,activated_at,seen_at,booted_at,presence_at,subscribed_at," \
     "epoch"
-#define GROUP_COLUMNS "id,name,parent_id,type,description,custom_data,query,created_at,total"
+#define GROUP_COLUMNS "id,name,parent_id,type,description,custom_data,query,owner,created_at,total"
 #define IMAGE_COLUMNS                                                                                                  \
     "id,name,type,model,fw_version,project_name,platform,sha256,md5,uploader,signed_by,secure_version,size_bytes,"     \
     "is_archived,is_ready,uploaded_at"
@@ -27,7 +27,8 @@
     "12,"                                                                                                              \
     "has_slot=?13,offered_at=?14,updated_at=?15,node_ts=?17,invalid_node_ts=?18,timeline=timeline||?19"
 #define EVENT_COLUMNS "kind,at,node_id,job_id,image_id,info,state,percent"
-#define USER_COLUMNS  "id,name,password_hash,is_admin,created_at"
+#define USER_COLUMNS                                                                                                   \
+    "id,name,password_hash,code,role,is_verified,is_disabled,failures,locked_until,code_until,created_at"
 
 #define STATEMENTS(X)                                                                                                  \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
@@ -45,15 +46,13 @@
     X(NODE_INSERT, "INSERT INTO nodes (" NODE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"  \
                    "?16,?17,?18,?19,?20,?21,?22,?23)")                                                                 \
     X(NODE_LIST, "SELECT " NODE_COLUMNS " FROM nodes WHERE id>?1 ORDER BY id LIMIT ?2")                                \
-    X(CONFIG_PUT, "INSERT OR REPLACE INTO configs VALUES (?1,?2)")                                                     \
-    X(CONFIG_GET, "SELECT config FROM nodes LEFT JOIN configs ON node_id=id WHERE id=?1")                              \
     X(GROUP_GET, "SELECT " GROUP_COLUMNS " FROM groups WHERE id=?1")                                                   \
-    X(GROUP_NAME, "SELECT " GROUP_COLUMNS " FROM groups WHERE name=?1")                                                \
-    X(GROUP_PUT, "INSERT INTO groups (id,name,parent_id,type,description,custom_data,query,created_at)"                \
-                 " VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (id) DO UPDATE SET name=?2,parent_id=?3,type=?4,"      \
-                 "description=?5,custom_data=?6,query=?7,created_at=?8")                                               \
+    X(GROUP_NAME, "SELECT " GROUP_COLUMNS " FROM groups WHERE owner=?1 AND name=?2")                                   \
+    X(GROUP_PUT, "INSERT INTO groups (id,name,parent_id,type,description,custom_data,query,owner,created_at)"          \
+                 " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT (id) DO UPDATE SET name=?2,parent_id=?3,type=?4,"   \
+                 "description=?5,custom_data=?6,query=?7,owner=?8,created_at=?9")                                      \
     X(GROUP_DELETE, "DELETE FROM groups WHERE id=?1")                                                                  \
-    X(GROUP_LIST, "SELECT " GROUP_COLUMNS " FROM groups WHERE id>?1 ORDER BY id LIMIT ?2")                             \
+    X(GROUP_LIST, "SELECT " GROUP_COLUMNS " FROM groups WHERE owner=?1 AND id>?2 ORDER BY id LIMIT ?3")                \
     X(GROUP_CHILDREN, "SELECT " GROUP_COLUMNS " FROM groups WHERE parent_id=?1 ORDER BY id LIMIT ?2")                  \
     X(GROUP_TOTAL, "UPDATE groups SET total=total+?2 WHERE id=?1")                                                     \
     X(MEMBER_ADD, "INSERT OR IGNORE INTO members VALUES (?1,?2,?3)")                                                   \
@@ -115,8 +114,9 @@
     X(NETWORK_LOAD_ALL, "SELECT count(*) FROM executions WHERE network=?1 AND is_at_work=1"                            \
                         " AND offered_at>=?2")                                                                         \
     X(TIMELINE_GET, "SELECT timeline FROM executions WHERE job_id=?1 AND node_id=?2")                                  \
-    X(OUTBOX_ADD, "INSERT INTO outbox (node_id,job_id,at) VALUES (?1,?2,?3)")                                          \
-    X(OUTBOX_LIST, "SELECT id,node_id,job_id,at FROM outbox WHERE id>?1 ORDER BY id LIMIT ?2")                         \
+    X(OUTBOX_ADD, "INSERT INTO outbox (node_id,job_id,at,topic,text) VALUES (?1,?2,?3,?4,?5)")                         \
+    X(OUTBOX_LIST, "SELECT id,node_id,job_id,at,topic FROM outbox WHERE id>?1 ORDER BY id LIMIT ?2")                   \
+    X(OUTBOX_TEXT, "SELECT text FROM outbox WHERE id=?1")                                                              \
     X(OUTBOX_DELETE, "DELETE FROM outbox WHERE id=?1")                                                                 \
     X(EVENT_ADD, "INSERT INTO events (" EVENT_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")                            \
     X(EVENT_TRIM, "DELETE FROM events WHERE id<=(SELECT max(id) FROM events)-?1")                                      \
@@ -124,16 +124,20 @@
     X(EVENT_BOUNDS, "SELECT (SELECT min(id) FROM events),(SELECT max(id) FROM events)")                                \
     X(USER_GET, "SELECT " USER_COLUMNS " FROM users WHERE name=?1")                                                    \
     X(USER_GET_ID, "SELECT " USER_COLUMNS " FROM users WHERE id=?1")                                                   \
-    X(USER_PUT, "INSERT INTO users (" USER_COLUMNS ") VALUES (?1,?2,?3,?4,?5)"                                         \
-                " ON CONFLICT (id) DO UPDATE SET name=?2,password_hash=?3,is_admin=?4,created_at=?5")                  \
+    X(USER_PUT, "INSERT INTO users (" USER_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"                     \
+                " ON CONFLICT (id) DO UPDATE SET name=?2,password_hash=?3,code=?4,role=?5,is_verified=?6,"             \
+                "is_disabled=?7,failures=?8,locked_until=?9,code_until=?10,created_at=?11")                            \
+    X(USER_LIST, "SELECT " USER_COLUMNS " FROM users WHERE name>?1 ORDER BY name LIMIT ?2")                            \
+    X(USER_DELETE, "DELETE FROM users WHERE id=?1")                                                                    \
     X(USER_COUNT, "SELECT count(*) FROM users")                                                                        \
-    X(USER_NODE_ADD, "INSERT OR IGNORE INTO user_nodes VALUES (?1,?2)")                                                \
-    X(USER_NODE_REMOVE, "DELETE FROM user_nodes WHERE user_id=?1 AND node_id=?2")                                      \
-    X(USER_NODE_HAS, "SELECT 1 FROM user_nodes WHERE user_id=?1 AND node_id=?2")                                       \
     X(TOKEN_PUT, "INSERT OR REPLACE INTO tokens VALUES (?1,?2,?3)")                                                    \
     X(TOKEN_GET, "SELECT user_id,expires_at FROM tokens WHERE digest=?1")                                              \
     X(TOKEN_DELETE, "DELETE FROM tokens WHERE digest=?1")                                                              \
-    X(TOKENS_DELETE, "DELETE FROM tokens WHERE user_id=?1")
+    X(TOKENS_DELETE, "DELETE FROM tokens WHERE user_id=?1")                                                            \
+    X(CARD_GET, "SELECT value FROM cards WHERE kind=?1 AND key=?2")                                                    \
+    X(CARD_PUT, "INSERT OR REPLACE INTO cards VALUES (?1,?2,?3)")                                                      \
+    X(CARD_DELETE, "DELETE FROM cards WHERE kind=?1 AND key=?2")                                                       \
+    X(CARD_SCAN, "SELECT key,value FROM cards WHERE kind=?1 AND key>=?2 AND key>?3 ORDER BY key")
 
 #define STATEMENT_ENUM(name, sql) S_##name,
 enum statement { STATEMENTS(STATEMENT_ENUM) STATEMENT_COUNT };

@@ -131,7 +131,7 @@ static struct group make_group(struct rig *r, const char *name, const char *pare
         .name = name, .parent_id = parent, .query = query, .nodes = &node, .node_count = node != NULL};
     struct group g;
     struct why why = {{0}};
-    if (fleet_group_add(&r->fleet, &o, r->now, &g, &why) != ERR_NONE)
+    if (fleet_group_add(&r->fleet, "", &o, r->now, &g, &why) != ERR_NONE)
         fail_msg("%s", why.text);
     return g;
 }
@@ -205,7 +205,7 @@ static void later_members_belong_to_continuous_jobs(void **state)
         start(r, (struct job_order){
                      .image_id = image.id, .groups = {g.id}, .group_count = 1, .is_continuous = true, .priority = 9});
     r->now += 1000;
-    assert_int_equal(fleet_group_nodes(&r->fleet, g.id, late, 1, true, r->now, NULL), ERR_NONE);
+    assert_int_equal(fleet_group_nodes(&r->fleet, "", g.id, late, 1, true, r->now, NULL), ERR_NONE);
     rig_node(r, "n3", "1.0");
     struct job aged = start(r, (struct job_order){.image_id = image.id, .query = "registered < 10s", .priority = 10});
     struct execution e, page[4];
@@ -247,15 +247,15 @@ static void groups_are_refused_with_their_codes(void **state)
         {{.name = "x", .nodes = &nobody, .node_count = 1}, 105019},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(err_rainmaker_code(fleet_group_add(&r->fleet, &rows[i].order, r->now, &g, NULL)),
+        assert_int_equal(err_rainmaker_code(fleet_group_add(&r->fleet, "", &rows[i].order, r->now, &g, NULL)),
                          rows[i].code);
-    assert_int_equal(fleet_group_nodes(&r->fleet, rule.id, &node, 1, true, r->now, NULL), ERR_GROUP_RULE_NODES);
-    assert_int_equal(fleet_group_find(&r->fleet, "x", &g, NULL), ERR_GROUP_NO_NAME);
+    assert_int_equal(fleet_group_nodes(&r->fleet, "", rule.id, &node, 1, true, r->now, NULL), ERR_GROUP_RULE_NODES);
+    assert_int_equal(fleet_group_find(&r->fleet, "", "x", &g, NULL), ERR_GROUP_NO_NAME);
     make_group(r, "child", plain.id, NULL, NULL);
-    assert_int_equal(fleet_group_delete(&r->fleet, plain.id, NULL), ERR_GROUP_HAS_GROUPS);
+    assert_int_equal(fleet_group_delete(&r->fleet, "", plain.id, NULL), ERR_GROUP_HAS_GROUPS);
     struct image image = rig_image(r, "two", "2.0");
     start(r, (struct job_order){.image_id = image.id, .groups = {rule.id}, .group_count = 1});
-    assert_int_equal(fleet_group_delete(&r->fleet, rule.id, NULL), ERR_GROUP_IN_USE);
+    assert_int_equal(fleet_group_delete(&r->fleet, "", rule.id, NULL), ERR_GROUP_IN_USE);
     char id[ID_LEN + 1] = "";
     text_copy(id, sizeof id, plain.id);
     for (int depth = 0; depth < GROUP_DEPTH_MAX - 1; depth++) {
@@ -264,7 +264,7 @@ static void groups_are_refused_with_their_codes(void **state)
         text_copy(id, sizeof id, deep.id);
         if (depth == GROUP_DEPTH_MAX - 2)
             assert_int_equal(
-                fleet_group_add(&r->fleet, &(struct group_order){.name = "y", .parent_id = id}, r->now, &g, NULL),
+                fleet_group_add(&r->fleet, "", &(struct group_order){.name = "y", .parent_id = id}, r->now, &g, NULL),
                 ERR_GROUP_DEPTH);
     }
 }
@@ -492,9 +492,9 @@ static void users_say_yes(void **state)
     rig_node(r, "n1", "1.0");
     rig_node(r, "n2", "1.0");
     struct user ann;
-    assert_int_equal(fleet_user_add(&r->fleet, "ann", "hash", false, r->now, &ann, NULL), ERR_NONE);
+    assert_int_equal(fleet_user_add(&r->fleet, "ann", "hash", ROLE_USER, r->now, &ann, NULL), ERR_NONE);
     assert_int_equal(err_rainmaker_code(fleet_user_has_node(&r->fleet, ann.id, "n1", NULL)), 103020);
-    assert_int_equal(fleet_user_node(&r->fleet, ann.id, "n1", true, NULL), ERR_NONE);
+    assert_int_equal(fleet_user_node(&r->fleet, ann.id, "n1", true, r->now, NULL), ERR_NONE);
     assert_int_equal(fleet_user_has_node(&r->fleet, ann.id, "n1", NULL), ERR_NONE);
     assert_int_equal(err_rainmaker_code(fleet_approval_get(&r->fleet, "n1", r->now, &got, &image, NULL)), 105061);
     struct job first = start(

@@ -1,148 +1,5 @@
 /* Goal: RainMaker's paths, fields and codes, by requests without a socket. */
-#include "../fleet/rig.h"
-#include "blob/folder.h"
-#include "codec/encode.h"
-#include "codec/json.h"
-#include "image/pack.h"
-#include "rest/rest.h"
-#include "sim/plan.h"
-
-#include <unistd.h>
-
-struct bench {
-    struct rig *r;
-    struct blob_folder blob;
-    struct keys keys;
-    struct rest rest;
-    struct test_entropy entropy;
-    char folder[64], token[TOKEN_SIZE];
-    struct sim_scratch scratch;
-    struct memory_store *memory;
-};
-
-struct fake {
-    struct rest_request q;
-    const char *query[12], *token, *range;
-};
-
-static const char *get_query(const struct rest_request *q, const char *name)
-{
-    const struct fake *f = (const struct fake *)(const void *)q;
-    for (int i = 0; i + 1 < 12 && f->query[i]; i += 2)
-        if (strcmp(f->query[i], name) == 0)
-            return f->query[i + 1];
-    return NULL;
-}
-
-static const char *get_header(const struct rest_request *q, const char *name)
-{
-    const struct fake *f = (const struct fake *)(const void *)q;
-    return strcmp(name, "Authorization") == 0 ? f->token : strcmp(name, "Range") == 0 ? f->range : NULL;
-}
-
-static struct fleet_store *open_scratch(struct sim_scratch *s)
-{
-    struct bench *b = (struct bench *)(void *)((char *)s - offsetof(struct bench, scratch));
-    return memory_store_open(&b->memory, NULL) == ERR_NONE ? memory_store_port(b->memory) : NULL;
-}
-
-static void close_scratch(struct sim_scratch *s)
-{
-    memory_store_close(((struct bench *)(void *)((char *)s - offsetof(struct bench, scratch)))->memory);
-}
-
-static int set_up(void **state)
-{
-    static const struct web_page none[] = {{NULL, NULL, NULL, NULL}};
-    struct bench *b = calloc(1, sizeof *b);
-    bool is_made;
-    char path[100];
-    rig_set_up((void **)&b->r);
-    test_entropy_init(&b->entropy);
-    snprintf(b->folder, sizeof b->folder, "/tmp/pluvio-rest-%d", (int)getpid());
-    snprintf(path, sizeof path, "rm -rf %s && mkdir %s", b->folder, b->folder);
-    assert_int_equal(system(path), 0);
-    snprintf(path, sizeof path, "%s/keys", b->folder);
-    assert_int_equal(keys_open(&b->keys, path, NULL, 0, &b->entropy.entropy, b->r->now, NULL), ERR_NONE);
-    snprintf(path, sizeof path, "%s/images", b->folder);
-    assert_int_equal(blob_folder_open(&b->blob, path, NULL), ERR_NONE);
-    b->scratch = (struct sim_scratch){open_scratch, close_scratch};
-    b->rest = (struct rest){&b->r->fleet, &b->blob.port, &b->keys, &b->entropy.entropy, NULL, "https://h:8443",
-                            "h",          "test",        none,     &b->scratch};
-    assert_int_equal(rest_first_user(&b->rest, "admin@h", "Secret-123", b->r->now, &is_made, NULL), ERR_NONE);
-    assert_true(is_made);
-    *state = b;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct bench *b = *state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s", b->folder);
-    assert_int_equal(system(command), 0);
-    keys_close(&b->keys);
-    rig_tear_down((void **)&b->r);
-    free(b);
-    return 0;
-}
-
-/* Sends a request; the answer's status, and its body as text in `body`. */
-static int ask(struct bench *b, struct fake *f, char *body, size_t size)
-{
-    struct rest_response p;
-    char file[100];
-    snprintf(file, sizeof file, "%s/body-1", b->folder);
-    f->q.query = get_query;
-    f->q.header = get_header;
-    f->q.now = b->r->now;
-    f->q.body_file = file;
-    if (f->token == NULL)
-        f->token = b->token;
-    const struct rest_route *route = rest_find(&b->rest, &f->q, &p);
-    if (route != NULL)
-        rest_handle(&b->rest, route, &f->q, &p);
-    snprintf(body, size, "%s", p.body.at ? p.body.at : "");
-    int status = p.status;
-    rest_response_deinit(&p);
-    return status;
-}
-
-static int call(struct bench *b, const char *method, const char *path, const char *const *query, const char *json,
-                char *body, size_t size)
-{
-    struct fake f = {.q = {.method = method, .path = path, .listener = REST_PUBLIC}};
-    for (int i = 0; query != NULL && query[i] != NULL; i++)
-        f.query[i] = query[i];
-    if (json != NULL)
-        f.q.body = bytes_of_text(json);
-    return ask(b, &f, body, size);
-}
-
-#define CALL(...) call(b, __VA_ARGS__, body, sizeof body)
-#define QUERY(...)                                                                                                     \
-    (const char *const[])                                                                                              \
-    {                                                                                                                  \
-        __VA_ARGS__, NULL                                                                                              \
-    }
-
-static void take_member(const char *body, const char *key, char *to, size_t size)
-{
-    struct json *doc;
-    assert_int_equal(json_parse(bytes_of_text(body), &doc, NULL), ERR_NONE);
-    const char *text = json_text(json_get(doc, key));
-    assert_non_null(text);
-    snprintf(to, size, "%s", text);
-    json_free(doc);
-}
-
-static void log_in(struct bench *b)
-{
-    char body[8192];
-    b->token[0] = '\0';
-    assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"user_name\":\"admin@h\",\"password\":\"Secret-123\"}"), 200);
-    take_member(body, "accesstoken", b->token, sizeof b->token);
-}
+#include "bench.h"
 
 static void clients_find_the_front_door(void **state)
 {
@@ -358,7 +215,7 @@ static void events_stream_as_text(void **state)
     assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
     assert_int_equal(text.len, 0);
     struct group g;
-    fleet_group_add(&b->r->fleet, &(struct group_order){.name = "lab"}, b->r->now, &g, NULL);
+    fleet_group_add(&b->r->fleet, "", &(struct group_order){.name = "lab"}, b->r->now, &g, NULL);
     assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
     buf_add(&text, "", 1);
     assert_non_null(strstr(text.at, "event: group\ndata: {"));
@@ -431,6 +288,48 @@ static void groups_have_rainmakers_shape(void **state)
     assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
     assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("query", "tag"), NULL), 400);
     assert_non_null(strstr(body, "at column"));
+}
+
+/* What a body must not ask for, with RainMaker's codes. */
+static void what_a_job_may_not_be_has_a_code(void **state)
+{
+    static const struct {
+        const char *members, *flag;
+        int code;
+    } rows[] = {
+        {"\"ota_image_url\":\"https://x/y\"", "", 104033},
+        {"\"secure_boot\":{\"auto_select_key\":true,\"key_names\":[\"k\"]}", "", 105068},
+        {"\"secure_boot\":{\"auto_select_key\":true}", "force_push", 105069},
+        {"\"secure_boot\":{\"key_names\":[\"k\"]}", "force_push", 105070},
+        {"\"secure_boot\":{\"key_names\":[\"k\"]}", "", 100006},
+        {"\"priority\":11", "", 105054},
+        {"\"timeout\":2592001", "", 105055},
+        {"\"timeout\":60", "user_approval", 105056},
+        {"\"user_ota_image_acccess\":true", "", 105073},
+        {"\"node_type\":\"Light\",\"nodes\":[\"n1\"]", "", 105052},
+        {"\"description\":\"\"", "notify", 105057},
+        {"\"description\":\"\"", "network_serialised", 105074},
+        {"\"network_serialisation\":{\"ota_task_duration\":5,\"min_wait\":1}", "network_serialised", 105075},
+    };
+    struct bench *b = *state;
+    char body[8192], text[600], code[40];
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    struct image image = rig_image(b->r, "two", "2.0");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool has_nodes = strstr(rows[i].members, "nodes") != NULL;
+        snprintf(text, sizeof text, "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",%s%s}", image.id,
+                 has_nodes ? "" : "\"nodes\":[\"n1\"],", rows[i].members);
+        assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY(rows[i].flag, "true"), text), 400);
+        snprintf(code, sizeof code, "\"error_code\":%d,", rows[i].code);
+        if (strstr(body, code) == NULL)
+            fail_msg("%s: %s", rows[i].members, body);
+    }
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"j\",\"ota_image_url\":\"https://x/"
+             "y\",\"nodes\":[\"n1\"],\"secure_boot\":{\"key_names\":[\"k\"]}}");
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 400);
+    assert_non_null(strstr(body, "105067"));
 }
 
 static void simulated_nodes_come_with_one_credential(void **state)
@@ -579,12 +478,13 @@ int main(void)
 {
 #define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_REST(clients_find_the_front_door),   WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
-        WITH_REST(every_route_asks_who_it_is),    WITH_REST(an_image_and_a_job_have_rainmakers_shape),
-        WITH_REST(a_download_obeys_its_range),    WITH_REST(events_stream_as_text),
-        WITH_REST(a_node_may_ask_over_https),     WITH_REST(groups_have_rainmakers_shape),
-        WITH_REST(approval_has_rainmakers_shape), WITH_REST(a_job_is_planned_changed_and_explained),
-        WITH_REST(a_node_may_have_to_wait),       WITH_REST(simulated_nodes_come_with_one_credential),
+        WITH_REST(clients_find_the_front_door),      WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
+        WITH_REST(every_route_asks_who_it_is),       WITH_REST(an_image_and_a_job_have_rainmakers_shape),
+        WITH_REST(a_download_obeys_its_range),       WITH_REST(events_stream_as_text),
+        WITH_REST(a_node_may_ask_over_https),        WITH_REST(groups_have_rainmakers_shape),
+        WITH_REST(approval_has_rainmakers_shape),    WITH_REST(a_job_is_planned_changed_and_explained),
+        WITH_REST(a_node_may_have_to_wait),          WITH_REST(simulated_nodes_come_with_one_credential),
+        WITH_REST(what_a_job_may_not_be_has_a_code),
     };
     return cmocka_run_group_tests_name("rest", tests, NULL, NULL);
 }

@@ -144,7 +144,7 @@ static void a_rollback_leaves_no_trace(void **state)
     s.started = 2;
     tx->ops->job_state_put(tx, &s, NULL);
     tx->ops->nodes_all_offline(tx, 9, NULL);
-    tx->ops->outbox_add(tx, &(struct outbox_row){.node_id = "gone", .job_id = "J"}, NULL);
+    tx->ops->outbox_add(tx, &(struct outbox_row){.node_id = "gone", .job_id = "J"}, NULL, NULL);
     tx->ops->event_add(tx, &(struct event){.kind = EVENT_NODE}, NULL);
     assert_true(tx->ops->changes(tx) >= 6);
     tx->ops->rollback(tx);
@@ -270,11 +270,11 @@ static void groups_have_members(void **state)
     assert_string_equal(ids[0], "n0");
     tx->ops->member_list(tx, "g", "n0", ids, 4, &count, NULL);
     assert_int_equal(count, 1);
-    assert_int_equal(tx->ops->group_find_name(tx, "bench", &found, NULL), ERR_NONE);
+    assert_int_equal(tx->ops->group_find_name(tx, "", "bench", &found, NULL), ERR_NONE);
     assert_string_equal(found.id, "h");
     text_copy(child.name, sizeof child.name, "bench 2");
     tx->ops->group_put(tx, &child, NULL);
-    assert_int_equal(tx->ops->group_find_name(tx, "bench", &found, NULL), ERR_NOT_FOUND);
+    assert_int_equal(tx->ops->group_find_name(tx, "", "bench", &found, NULL), ERR_NOT_FOUND);
     tx->ops->group_children(tx, "g", &found, 1, &count, NULL);
     assert_int_equal(count, 1);
     assert_string_equal(found.name, "bench 2");
@@ -442,9 +442,16 @@ static void what_leaves_is_numbered(void **state)
     struct event e = {.kind = EVENT_JOB, .info = "i"}, events[4];
     unsigned count;
     int64_t first, last;
-    tx->ops->outbox_add(tx, &row, NULL);
-    tx->ops->outbox_add(tx, &row, NULL);
+    tx->ops->outbox_add(tx, &row, NULL, NULL);
+    row.topic = TOPIC_PARAMS_REMOTE;
+    tx->ops->outbox_add(tx, &row, "{\"Light\":{}}", NULL);
     tx->ops->outbox_list(tx, 0, rows, 4, &count, NULL);
+    assert_int_equal(rows[1].topic, TOPIC_PARAMS_REMOTE);
+    char text[40];
+    tx->ops->outbox_text(tx, rows[1].id, text, sizeof text, NULL);
+    assert_string_equal(text, "{\"Light\":{}}");
+    tx->ops->outbox_text(tx, rows[0].id, text, sizeof text, NULL);
+    assert_string_equal(text, "");
     assert_int_equal(count, 2);
     assert_true(rows[1].id > rows[0].id);
     tx->ops->outbox_delete(tx, rows[0].id, NULL);
@@ -462,22 +469,28 @@ static void what_leaves_is_numbered(void **state)
     commit(tx);
 }
 
-static void users_and_their_nodes(void **state)
+static void users_and_their_tokens(void **state)
 {
     struct fleet_store *tx = begin(state);
-    struct user u = {.id = "u", .name = "ann", .is_admin = true}, found;
-    bool has;
+    struct user u = {.id = "u", .name = "ann", .role = ROLE_ADMIN}, found;
     char id[ID_LEN + 1];
     time_ms at;
     tx->ops->user_put(tx, &u, NULL);
     assert_int_equal(tx->ops->user_get(tx, "ann", &found, NULL), ERR_NONE);
     assert_int_equal(tx->ops->user_get(tx, "bob", &found, NULL), ERR_NOT_FOUND);
-    tx->ops->user_node_put(tx, "u", "n", true, NULL);
-    tx->ops->user_node_has(tx, "u", "n", &has, NULL);
-    assert_true(has);
-    tx->ops->user_node_put(tx, "u", "n", false, NULL);
-    tx->ops->user_node_has(tx, "u", "n", &has, NULL);
-    assert_false(has);
+    struct user bob = {.id = "b", .name = "bob", .code = "123456", .role = ROLE_VIEWER, .is_verified = true}, page[3];
+    unsigned count = 0;
+    bob.is_disabled = true, bob.failures = 3, bob.locked_until = 4, bob.code_until = 5;
+    tx->ops->user_put(tx, &bob, NULL);
+    assert_int_equal(tx->ops->user_list(tx, "", page, 3, &count, NULL), ERR_NONE);
+    assert_int_equal(count, 2);
+    assert_string_equal(page[1].code, "123456");
+    assert_int_equal(page[1].role, ROLE_VIEWER);
+    assert_true(page[1].is_verified && page[1].is_disabled && page[1].failures == 3 && page[1].locked_until == 4 &&
+                page[1].code_until == 5);
+    assert_int_equal(tx->ops->user_delete(tx, &bob, NULL), ERR_NONE);
+    assert_int_equal(tx->ops->user_list(tx, "ann", page, 3, &count, NULL), ERR_NONE);
+    assert_int_equal(count, 0);
     tx->ops->token_put(tx, "d", "u", 9, NULL);
     assert_int_equal(tx->ops->token_get(tx, "d", id, &at, NULL), ERR_NONE);
     assert_int_equal(at, 9);
@@ -486,11 +499,63 @@ static void users_and_their_nodes(void **state)
     commit(tx);
 }
 
+struct card_list {
+    struct card_visitor v;
+    char keys[200];
+    int most;
+};
+
+static bool note_card(struct card_visitor *v, const char *key, const char *text)
+{
+    struct card_list *l = (struct card_list *)v;
+    strcat(strcat(strcat(strcat(l->keys, key), "="), text), " ");
+    return --l->most > 0;
+}
+
+static const char *cards(struct fleet_store *tx, struct card_list *l, const char *prefix, const char *after, int most)
+{
+    *l = (struct card_list){.v = {note_card}, .most = most};
+    assert_int_equal(tx->ops->card_scan(tx, CARD_MAP, prefix, after, &l->v, NULL), ERR_NONE);
+    return l->keys;
+}
+
+static void cards_lie_by_kind_and_key(void **state)
+{
+    struct fleet_store *tx = begin(state);
+    struct card_list l;
+    char *text;
+    static const char *const keys[] = {"n1/u1", "n1/u2", "n10/u1", "n2/u1"};
+    for (int i = 0; i < 4; i++)
+        tx->ops->card_put(tx, CARD_MAP, keys[i], bytes_of("old!", 3), NULL);
+    tx->ops->card_put(tx, CARD_MAPPED, "n1/u3", bytes_of_text("other"), NULL);
+    tx->ops->card_put(tx, CARD_MAP, "n1/u2", bytes_of_text("new"), NULL);
+    assert_string_equal(cards(tx, &l, "n1/", "", 9), "n1/u1=old n1/u2=new ");
+    assert_string_equal(cards(tx, &l, "n1/", "n1/u1", 9), "n1/u2=new ");
+    assert_string_equal(cards(tx, &l, "", "", 9), "n1/u1=old n1/u2=new n10/u1=old n2/u1=old ");
+    assert_string_equal(cards(tx, &l, "", "n1/u2", 1), "n10/u1=old ");
+    assert_string_equal(cards(tx, &l, "n3", "", 9), "");
+    assert_int_equal(tx->ops->card_get(tx, CARD_MAP, "n1/u2", &text, NULL), ERR_NONE);
+    assert_string_equal(text, "new");
+    free(text);
+    assert_int_equal(tx->ops->card_get(tx, CARD_MAP, "n1", &text, NULL), ERR_NOT_FOUND);
+    commit(tx);
+    tx = begin(state);
+    tx->ops->card_delete(tx, CARD_MAP, "n1/u1", NULL);
+    tx->ops->card_delete(tx, CARD_MAP, "n7/u1", NULL);
+    tx->ops->rollback(tx);
+    tx = begin(state);
+    assert_string_equal(cards(tx, &l, "n1/", "", 9), "n1/u1=old n1/u2=new ");
+    tx->ops->card_delete(tx, CARD_MAP, "n1/u1", NULL);
+    assert_string_equal(cards(tx, &l, "n1/", "", 9), "n1/u2=new ");
+    commit(tx);
+}
+
 int contract_run(const char *name, int (*open)(struct contract *c))
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(rows_come_back_as_they_went),
+        TEST(cards_lie_by_kind_and_key),
         TEST(a_rollback_leaves_no_trace),
         TEST(lists_come_in_pages),
         TEST(scans_stop_when_told),
@@ -501,7 +566,7 @@ int contract_run(const char *name, int (*open)(struct contract *c))
         TEST(indices_follow_every_change),
         TEST(timelines_are_kept_in_order),
         TEST(what_leaves_is_numbered),
-        TEST(users_and_their_nodes),
+        TEST(users_and_their_tokens),
     };
     open_store = open;
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);

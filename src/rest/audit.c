@@ -1,0 +1,118 @@
+/* The audit log: what people changed, as the choke point of rest_handle saw it. */
+#include "rest/inner.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BODY_MAX   4096 /* longer bodies are remembered by their length alone */
+#define ENTRY_PAGE 100
+
+/* What must not be read again is starred. */
+static void write_body(struct json_out *out, struct bytes body)
+{
+    static const char *const secrets[] = {"password",   "newpassword",    "verification_code",
+                                          "secret_key", "base64_fwimage", "challenge_response"};
+    struct json *doc, *stars;
+    if (body.len == 0 || json_parse(body, &doc, NULL) != ERR_NONE)
+        return;
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        char patch[64];
+        snprintf(patch, sizeof patch, "{\"%s\":\"***\"}", secrets[i]);
+        if (json_get(doc, secrets[i]) == NULL || json_parse(bytes_of_text(patch), &stars, NULL) != ERR_NONE)
+            continue;
+        json_merge(doc, stars);
+        json_free(stars);
+    }
+    char *text = json_dup_text(doc);
+    if (text != NULL && strlen(text) <= BODY_MAX)
+        json_out_raw(out, "body", text);
+    else
+        json_out_int(out, "body_bytes", (int64_t)body.len);
+    free(text);
+    json_free(doc);
+}
+
+enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct why *why)
+{
+    static const char *const names[] = {"node_id",   "nodeid",    "group_id", "ota_job_id", "ota_image_id", "user_id",
+                                        "user_name", "operation", "archive",  "token_id",   "force_push"};
+    struct buf text = {0};
+    struct json_out out;
+    json_out_init(&out, &text);
+    json_out_object(&out, NULL);
+    json_out_int(&out, "at", q->now);
+    json_out_text(&out, "who", q->user.name);
+    json_out_text(&out, "what", route->audit);
+    json_out_text(&out, "path", q->path);
+    json_out_object(&out, "query");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (query(q, names[i]) != NULL)
+            json_out_text(&out, names[i], query(q, names[i]));
+    json_out_end_object(&out);
+    write_body(&out, q->body);
+    json_out_end_object(&out);
+    enum err err =
+        text.is_failed ? why_set(why, ERR_NO_MEMORY, "no memory") : fleet_audit_add(rest->fleet, text.at, why);
+    buf_deinit(&text);
+    return err;
+}
+
+struct lister {
+    struct audit_visitor v;
+    struct json_out out;
+    int64_t max, count, last;
+};
+
+static bool write_entry(struct audit_visitor *v, int64_t number, const char *hash, const char *entry)
+{
+    struct lister *l = (struct lister *)v;
+    json_out_object(&l->out, NULL);
+    json_out_int(&l->out, "number", number);
+    json_out_text(&l->out, "hash", hash);
+    json_out_raw(&l->out, "entry", entry);
+    json_out_end_object(&l->out);
+    l->last = number;
+    return ++l->count < l->max;
+}
+
+HANDLER(get_audit)
+{
+    int64_t first, max;
+    struct lister l = {.v = {write_entry}};
+    enum err err = query_int(q, "start_id", 1, INT64_MAX, 1, &first, why);
+    if (err == ERR_NONE)
+        err = query_int(q, "num_records", 1, ENTRY_PAGE, ENTRY_PAGE, &max, why);
+    if (err != ERR_NONE)
+        return err;
+    l.max = max;
+    l.out = answer(p);
+    json_out_array(&l.out, "entries");
+    err = fleet_audit_scan(rest->fleet, first, &l.v, why);
+    json_out_end_array(&l.out);
+    if (l.count == max) {
+        char next[24];
+        snprintf(next, sizeof next, "%lld", (long long)l.last + 1);
+        json_out_text(&l.out, "next_id", next);
+    }
+    json_out_end_object(&l.out);
+    return err;
+}
+
+HANDLER(get_audit_verify)
+{
+    int64_t count = 0, broken = 0;
+    (void)q;
+    enum err err = fleet_audit_verify(rest->fleet, &count, &broken, why);
+    if (err != ERR_NONE)
+        return err;
+    struct json_out out = answer_success(p);
+    json_out_int(&out, "entries", count);
+    json_out_bool(&out, "whole", broken == 0);
+    if (broken > 0)
+        json_out_int(&out, "first_broken", broken);
+    json_out_end_object(&out);
+    return ERR_NONE;
+}

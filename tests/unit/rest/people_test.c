@@ -1,0 +1,572 @@
+/* Goal: who is who, who may what, whose node is whose, and what is remembered of it all. */
+#include "bench.h"
+
+#include "crypto/key.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+
+static int log_in_as(struct bench *b, const char *name, const char *password)
+{
+    char body[8192], text[300];
+    b->token[0] = '\0';
+    snprintf(text, sizeof text, "{\"user_name\":\"%s\",\"password\":\"%s\"}", name, password);
+    int status = CALL("POST", "/v1/login2", NULL, text);
+    if (status == 200)
+        take_member(body, "accesstoken", b->token, sizeof b->token);
+    return status;
+}
+
+static void make_user(struct bench *b, const char *name, const char *role)
+{
+    char body[4096], text[300];
+    log_in(b);
+    snprintf(text, sizeof text, "{\"user_name\":\"%s\",\"password\":\"Passw0rd\",\"role\":\"%s\"}", name, role);
+    assert_int_equal(CALL("POST", "/v1/admin/users", NULL, text), 200);
+}
+
+static void make_user_id(struct bench *b, const char *name, char id[ID_LEN + 1])
+{
+    struct user u;
+    assert_int_equal(fleet_user_get(&b->r->fleet, name, &u, NULL), ERR_NONE);
+    text_copy(id, ID_LEN + 1, u.id);
+}
+
+/* --- accounts --------------------------------------------------------------------------------- */
+
+struct letters {
+    struct rest_mail port;
+    char to[100], text[500];
+};
+
+static void keep_letter(struct rest_mail *mail, const char *to, const char *subject, const char *text)
+{
+    struct letters *l = (struct letters *)mail;
+    (void)subject;
+    snprintf(l->to, sizeof l->to, "%s", to);
+    snprintf(l->text, sizeof l->text, "%s", text);
+}
+
+static void code_of(const struct letters *l, char code[CODE_SIZE])
+{
+    const char *at = strstr(l->text, " is ");
+    assert_non_null(at);
+    text_copy_field(code, CODE_SIZE, at + 4, CODE_SIZE - 1);
+}
+
+static void a_stranger_becomes_an_end_user(void **state)
+{
+    struct bench *b = *state;
+    struct letters mail = {.port = {keep_letter}};
+    char body[4096], code[CODE_SIZE], text[300];
+    static const char sign_up[] = "{\"user_name\":\"ann@x.org\",\"password\":\"Passw0rd\"}";
+    b->rest.mail = &mail.port;
+    assert_int_equal(CALL("POST", "/v1/user2", NULL, sign_up), 403); /* closed unless it was opened */
+    b->rest.may_sign_up = true;
+    static const struct {
+        const char *body;
+        int code;
+    } bad[] = {
+        {"{\"password\":\"Passw0rd\"}", 101001},
+        {"{\"user_name\":\"ann\",\"password\":\"Passw0rd\"}", 101002},
+        {"{\"user_name\":\"a b@x\",\"password\":\"Passw0rd\"}", 101002},
+        {"{\"user_name\":\"ann@x.org\"}", 101003},
+        {"{\"user_name\":\"ann@x.org\",\"password\":\"password\"}", 101004},
+        {"{\"user_name\":\"ann@x.org\",\"password\":\"Sh0rt\"}", 101004},
+        {"{\"user_name\":\"admin@h\",\"password\":\"Passw0rd\"}", 101006},
+        {"{\"user_name\":\"admin@h\",\"verification_code\":\"123456\"}", 101011},
+        {"{\"user_name\":\"nobody@x\",\"verification_code\":\"123456\"}", 101012},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "\"error_code\":%d,", bad[i].code);
+        assert_int_equal(CALL("POST", "/v1/user2", NULL, bad[i].body), 400);
+        assert_non_null(strstr(body, text));
+    }
+    assert_int_equal(CALL("POST", "/v1/user2", NULL, sign_up), 201);
+    assert_string_equal(mail.to, "ann@x.org");
+    code_of(&mail, code);
+    assert_int_equal(log_in_as(b, "ann@x.org", "Passw0rd"), 400); /* 101015: not verified */
+    snprintf(text, sizeof text, "{\"user_name\":\"ann@x.org\",\"verification_code\":\"%s\"}", code);
+    assert_int_equal(CALL("POST", "/v1/user2", NULL, text), 201);
+    assert_int_equal(log_in_as(b, "ann@x.org", "Passw0rd"), 200);
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"role\":\"user\""));
+    assert_null(strstr(body, "super_admin"));
+    /* A forgotten password; the answer is the same for nobody. */
+    assert_int_equal(CALL("PUT", "/v1/forgotpassword2", NULL,
+                          "{\"user_name\":\"bob@x\",\"password\":null,\"verification_code\":null}"),
+                     200);
+    mail.text[0] = '\0';
+    assert_int_equal(CALL("PUT", "/v1/forgotpassword2", NULL,
+                          "{\"user_name\":\"ann@x.org\",\"password\":null,\"verification_code\":null}"),
+                     200);
+    code_of(&mail, code);
+    snprintf(text, sizeof text,
+             "{\"user_name\":\"ann@x.org\",\"password\":\"N3wPassword\",\"verification_code\":\"%s\"}", code);
+    assert_int_equal(CALL("PUT", "/v1/forgotpassword2", NULL, text), 200);
+    assert_int_equal(CALL("PUT", "/v1/forgotpassword2", NULL, text), 400); /* once */
+    assert_int_equal(log_in_as(b, "ann@x.org", "Passw0rd"), 400);
+    assert_int_equal(log_in_as(b, "ann@x.org", "N3wPassword"), 200);
+    assert_int_equal(CALL("PUT", "/v1/password2", NULL, "{\"password\":\"bad\",\"newpassword\":\"Passw0rd\"}"), 400);
+    assert_int_equal(CALL("PUT", "/v1/password2", NULL, "{\"password\":\"N3wPassword\",\"newpassword\":\"Passw0rd\"}"),
+                     200);
+    assert_int_equal(log_in_as(b, "ann@x.org", "Passw0rd"), 200);
+    assert_int_equal(CALL("DELETE", "/v1/user2", QUERY("request", "true"), NULL), 200);
+    code_of(&mail, code);
+    assert_int_equal(CALL("DELETE", "/v1/user2", QUERY("verification_code", "000000x"), NULL), 400);
+    assert_int_equal(CALL("DELETE", "/v1/user2", QUERY("verification_code", code), NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 401);
+    assert_int_equal(log_in_as(b, "ann@x.org", "Passw0rd"), 400);
+}
+
+static void who_guesses_waits(void **state)
+{
+    struct bench *b = *state;
+    char body[4096];
+    make_user(b, "op@h", "operator");
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(log_in_as(b, "op@h", "wrong"), 400);
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"user_name\":\"op@h\",\"password\":\"Passw0rd\"}"), 400);
+    assert_non_null(strstr(body, "101058"));
+    b->r->now += 60001;
+    assert_int_equal(log_in_as(b, "op@h", "wrong"), 400); /* twice as long now */
+    b->r->now += 60001;
+    assert_int_equal(log_in_as(b, "op@h", "Passw0rd"), 400);
+    b->r->now += 60001;
+    assert_int_equal(log_in_as(b, "op@h", "Passw0rd"), 200);
+    assert_int_equal(log_in_as(b, "op@h", "wrong"), 400); /* and it begins anew */
+    assert_int_equal(log_in_as(b, "op@h", "Passw0rd"), 200);
+}
+
+/* --- rights ----------------------------------------------------------------------------------- */
+
+/* Every route with every role, against the right that its row wants. */
+static void every_route_asks_for_its_right(void **state)
+{
+    static const char *const names[ROLES] = {"user@h", "viewer@h", "operator@h", "admin2@h", "super@h"};
+    struct bench *b = *state;
+    char body[65536];
+    size_t count;
+    const struct rest_route *routes = rest_routes(&count);
+    for (int role = 0; role < ROLES; role++)
+        make_user(b, names[role], role_text((enum role)role));
+    for (int role = 0; role < ROLES; role++) {
+        assert_int_equal(log_in_as(b, names[role], "Passw0rd"), 200);
+        struct user user = {.role = (enum role)role};
+        for (size_t i = 0; i < count; i++) {
+            struct rest_response p;
+            struct fake f = {.q = {.method = routes[i].method, .path = routes[i].path}, .token = b->token};
+            if (routes[i].auth != REST_TOKEN)
+                continue;
+            f.q.query = get_query;
+            f.q.header = get_header;
+            f.q.now = b->r->now;
+            bool is_let_in = rest_find(&b->rest, &f.q, &p) != NULL;
+            assert_int_equal(is_let_in, user_may(&user, routes[i].right));
+            assert_int_equal(p.status, is_let_in ? 200 : 403);
+            rest_response_deinit(&p);
+        }
+    }
+    assert_int_equal(log_in_as(b, "viewer@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, "{}"), 403);
+    assert_int_equal(log_in_as(b, "admin2@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("PUT", "/v1/admin/users", QUERY("user_name", "super@h"), "{\"disabled\":true}"), 403);
+    assert_int_equal(CALL("PUT", "/v1/admin/users", QUERY("user_name", "viewer@h"), "{\"role\":\"super_admin\"}"), 403);
+    assert_int_equal(CALL("PUT", "/v1/admin/users", QUERY("user_name", "viewer@h"), "{\"role\":\"operator\"}"), 200);
+    assert_int_equal(CALL("PUT", "/v1/admin/user_role", QUERY("user_name", "viewer@h", "operation", "remove"),
+                          "{\"roles\":[\"operator\"]}"),
+                     200);
+    assert_int_equal(CALL("GET", "/v1/admin/users", QUERY("user_name", "viewer@h"), NULL), 200);
+    assert_non_null(strstr(body, "\"role\":\"user\""));
+    assert_int_equal(CALL("DELETE", "/v1/admin/users", QUERY("user_name", "viewer@h"), NULL), 200);
+    assert_int_equal(log_in_as(b, "super@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("PUT", "/v1/admin/users", QUERY("user_name", "admin@h"), "{\"disabled\":true}"), 200);
+    assert_int_equal(CALL("PUT", "/v1/admin/users", QUERY("user_name", "super@h"), "{\"role\":\"user\"}"), 403);
+    assert_int_equal(log_in_as(b, "admin@h", "Secret-123"), 400); /* disabled */
+}
+
+static void an_api_token_is_its_users_and_less(void **state)
+{
+    struct bench *b = *state;
+    char body[4096], token[200], id[64], session[TOKEN_SIZE];
+    make_user(b, "op@h", "operator");
+    assert_int_equal(log_in_as(b, "op@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("POST", "/v1/user/tokens", NULL, "{\"name\":\"ci\",\"role\":\"admin\"}"), 400);
+    assert_int_equal(CALL("POST", "/v1/user/tokens", NULL, "{\"name\":\"ci\",\"days\":0}"), 400);
+    assert_int_equal(CALL("POST", "/v1/user/tokens", NULL, "{\"name\":\"ci\",\"role\":\"viewer\",\"days\":2}"), 200);
+    take_member(body, "token", token, sizeof token);
+    take_member(body, "token_id", id, sizeof id);
+    text_copy(session, sizeof session, b->token);
+    text_copy(b->token, sizeof b->token, token);
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"g\"}"), 403);
+    b->r->now += 2 * 86400000LL;
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 401);
+    b->r->now -= 86400000LL;
+    text_copy(b->token, sizeof b->token, session);
+    b->r->now -= 86400000LL;
+    assert_int_equal(CALL("GET", "/v1/user/tokens", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"name\":\"ci\""));
+    assert_null(strstr(body, token));
+    assert_int_equal(CALL("DELETE", "/v1/user/tokens", QUERY("token_id", "other"), NULL), 404);
+    assert_int_equal(CALL("DELETE", "/v1/user/tokens", QUERY("token_id", id), NULL), 200);
+    text_copy(b->token, sizeof b->token, token);
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 401);
+}
+
+/* --- nodes of users --------------------------------------------------------------------------- */
+
+static void say(struct bench *b, const char *node, const char *user, const char *secret)
+{
+    char text[300];
+    snprintf(text, sizeof text, "{\"node_id\":\"%s\",\"user_id\":\"%s\",\"secret_key\":\"%s\"}", node, user, secret);
+    fleet_on_mapping(&b->r->fleet, node, bytes_of_text(text), b->r->now, NULL);
+}
+
+static void map_node(struct bench *b, const char *node, const char *user, char request[64])
+{
+    char body[4096], text[300];
+    snprintf(text, sizeof text, "{\"user_id\":\"%s\",\"node_id\":\"%s\",\"secret_key\":\"s-1\",\"operation\":\"add\"}",
+             user, node);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/mapping", NULL, text), 200);
+    take_member(body, "request_id", request, 64);
+}
+
+static void a_node_says_whose_it_is(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], request[64], ann[ID_LEN + 1], bob[ID_LEN + 1], text[300];
+    rig_node(b->r, "n1", "1.0");
+    rig_node(b->r, "n2", "1.0");
+    make_user(b, "ann@h", "user");
+    make_user(b, "bob@h", "user");
+    make_user_id(b, "ann@h", ann);
+    make_user_id(b, "bob@h", bob);
+    assert_int_equal(log_in_as(b, "ann@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("GET", "/v1/user/nodes", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[]"));
+    map_node(b, "n1", ann, request);
+    say(b, "n1", ann, "wrong");
+    assert_int_equal(CALL("GET", "/v1/user/nodes/mapping", QUERY("request_id", request), NULL), 200);
+    assert_non_null(strstr(body, "\"request_status\":\"requested\""));
+    say(b, "n1", ann, "s-1");
+    CALL("GET", "/v1/user/nodes/mapping", QUERY("request_id", request), NULL);
+    assert_non_null(strstr(body, "\"request_status\":\"confirmed\""));
+    assert_int_equal(CALL("GET", "/v1/user/nodes", QUERY("node_details", "true"), NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[\"n1\"],\"node_details\":[{\"id\":\"n1\",\"role\":\"primary\""));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/config", QUERY("nodeid", "n1"), NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/status", QUERY("node_id", "n1"), NULL), 200);
+    assert_non_null(strstr(body, "{\"connectivity\":{\"connected\":true,"));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/config", QUERY("nodeid", "n2"), NULL), 400);
+    assert_non_null(strstr(body, "103020"));
+    /* Bob has nothing of it; when the node takes him, Ann loses it. */
+    assert_int_equal(log_in_as(b, "bob@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/mapping", QUERY("request_id", request), NULL), 400);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/params", QUERY("nodeid", "n1"), NULL), 400);
+    map_node(b, "n1", bob, request);
+    b->r->now += MAP_LIFE_MS + 1;
+    CALL("GET", "/v1/user/nodes/mapping", QUERY("request_id", request), NULL);
+    assert_non_null(strstr(body, "\"request_status\":\"timedout\""));
+    say(b, "n1", bob, "s-1");
+    assert_int_equal(CALL("GET", "/v1/user/nodes/params", QUERY("nodeid", "n1"), NULL), 400);
+    map_node(b, "n1", bob, request);
+    say(b, "n1", bob, "s-1");
+    assert_int_equal(CALL("GET", "/v1/user/nodes/params", QUERY("nodeid", "n1"), NULL), 200);
+    assert_int_equal(fleet_user_has_node(&b->r->fleet, ann, "n1", NULL), ERR_NOT_THE_USERS);
+    snprintf(text, sizeof text, "{\"user_id\":\"%s\",\"node_id\":\"n1\",\"secret_key\":\"\",\"operation\":\"remove\"}",
+             ann);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/mapping", NULL, text), 400); /* not his id */
+    snprintf(text, sizeof text, "{\"user_id\":\"%s\",\"node_id\":\"n1\",\"secret_key\":\"\",\"operation\":\"remove\"}",
+             bob);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/mapping", NULL, text), 200);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/mapping", NULL, text), 400);
+    /* An administrator's word, and the node's own after a reset. */
+    log_in(b);
+    snprintf(text, sizeof text, "/v1/admin/users/%s/nodes/n2/mapping", ann);
+    assert_int_equal(CALL("PUT", text, NULL, NULL), 200);
+    assert_int_equal(fleet_user_has_node(&b->r->fleet, ann, "n2", NULL), ERR_NONE);
+    say(b, "n2", "esp-rmaker", "failed");
+    assert_int_equal(fleet_user_has_node(&b->r->fleet, ann, "n2", NULL), ERR_NOT_THE_USERS);
+    assert_int_equal(CALL("PUT", text, NULL, NULL), 200);
+    assert_int_equal(CALL("DELETE", text, NULL, NULL), 200);
+    assert_int_equal(fleet_user_has_node(&b->r->fleet, ann, "n2", NULL), ERR_NOT_THE_USERS);
+}
+
+static void parameters_go_both_ways(void **state)
+{
+    struct bench *b = *state;
+    char body[8192];
+    unsigned count;
+    static struct outgoing out[4];
+    rig_node(b->r, "n1", "1.0");
+    log_in(b);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/params", QUERY("nodeid", "n1"), NULL), 200);
+    assert_string_equal(body, "{}");
+    fleet_on_params(&b->r->fleet, "n1",
+                    bytes_of_text("{\"Light\":{\"Power\":true,\"Level\":3},\"OTA\":{\"Status\":\"\"}}"), true,
+                    b->r->now, NULL);
+    fleet_on_params(&b->r->fleet, "n1", bytes_of_text("{\"Light\":{\"Level\":7}}"), false, b->r->now, NULL);
+    CALL("GET", "/v1/user/nodes/params", QUERY("nodeid", "n1"), NULL);
+    assert_string_equal(body, "{\"Light\":{\"Power\":true,\"Level\":7},\"OTA\":{\"Status\":\"\"}}");
+    assert_int_equal(
+        CALL("PUT", "/v1/user/nodes/params", NULL, "[{\"node_id\":\"n1\",\"payload\":{\"Light\":{\"Power\":false}}}]"),
+        200);
+    assert_non_null(strstr(body, "[{\"node_id\":\"n1\",\"status\":\"success\""));
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/params", QUERY("nodeid", "n1"), "{\"OTA\":{\"URL\":\"https://x\"}}"),
+                     200);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/params", NULL,
+                          "[{\"node_id\":\"n1\",\"payload\":{}},{\"node_id\":\"nx\",\"payload\":{}}]"),
+                     207);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/params", NULL, "[{\"node_id\":\"n1\",\"payload\":3}]"), 400);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/params", NULL, "[]"), 400);
+    assert_int_equal(fleet_outbox_list(&b->r->fleet, 0, out, 4, &count, NULL), ERR_NONE);
+    assert_int_equal(count, 3);
+    assert_int_equal(out[0].row.topic, TOPIC_PARAMS_REMOTE);
+    assert_string_equal(out[0].text, "{\"Light\":{\"Power\":false}}");
+    assert_string_equal(out[1].text, "{\"OTA\":{\"URL\":\"https://x\"}}");
+    /* Tags and metadata. */
+    assert_int_equal(CALL("PUT", "/v1/user/nodes", QUERY("node_id", "n1"),
+                          "{\"tags\":[\"room:kitchen\"],\"metadata\":{\"a\":{\"b\":1},\"c\":2}}"),
+                     200);
+    assert_int_equal(
+        CALL("PUT", "/v1/user/nodes", QUERY("node_id", "n1"), "{\"metadata\":{\"a\":{\"d\":3},\"c\":null}}"), 200);
+    CALL("GET", "/v1/user/nodes", QUERY("node_id", "n1", "node_details", "true"), NULL);
+    assert_non_null(strstr(body, "\"tags\":[\"room:kitchen\"]"));
+    assert_non_null(strstr(body, "\"metadata\":{\"a\":{\"b\":1,\"d\":3}}"));
+    assert_int_equal(CALL("PUT", "/v1/user/nodes", QUERY("node_id", "n1"), "{\"metadata\":null}"), 200);
+    CALL("GET", "/v1/user/nodes", QUERY("node_id", "n1", "node_details", "true"), NULL);
+    assert_non_null(strstr(body, "\"metadata\":{}"));
+    assert_int_equal(CALL("PUT", "/v1/user/nodes", QUERY("node_id", "n1"), "{}"), 400);
+    assert_int_equal(CALL("DELETE", "/v1/user/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"room:kitchen\"]}"), 200);
+}
+
+static void a_users_groups_are_their_own(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], id[64], ann[ID_LEN + 1];
+    rig_node(b->r, "n1", "1.0");
+    rig_node(b->r, "n2", "1.0");
+    make_user(b, "ann@h", "user");
+    make_user(b, "bob@h", "user");
+    make_user_id(b, "ann@h", ann);
+    fleet_user_node(&b->r->fleet, ann, "n1", true, b->r->now, NULL);
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"home\"}"), 200);
+    assert_int_equal(log_in_as(b, "ann@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("GET", "/v1/user/node_group", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"groups\":[]"));
+    assert_int_equal(CALL("POST", "/v1/user/node_group", NULL, "{\"group_name\":\"home\",\"nodes\":[\"n2\"]}"), 400);
+    assert_int_equal(CALL("POST", "/v1/user/node_group", NULL, "{\"group_name\":\"home\",\"node_type\":\"x\"}"), 400);
+    assert_int_equal(
+        CALL("POST", "/v1/user/node_group", NULL,
+             "{\"group_name\":\"home\",\"is_matter\":false,\"mutually_exclusive\":true,\"nodes\":[\"n1\"]}"),
+        200);
+    take_member(body, "group_id", id, sizeof id);
+    CALL("GET", "/v1/user/node_group", QUERY("group_id", id, "node_list", "true"), NULL);
+    assert_non_null(strstr(body, "{\"groups\":[{\"group_id\""));
+    assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
+    CALL("GET", "/v1/user/node_group", QUERY("group_name", "home"), NULL);
+    assert_int_equal(strncmp(body, "[{\"groups\":[{", 13), 0);
+    assert_int_equal(CALL("PUT", "/v1/user/node_group", QUERY("group_id", id), "{\"group_name\":\"flat\"}"), 200);
+    assert_int_equal(log_in_as(b, "bob@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("GET", "/v1/user/node_group", QUERY("group_id", id), NULL), 400);
+    assert_int_equal(CALL("PUT", "/v1/user/node_group", QUERY("group_id", id), "{\"group_name\":\"mine\"}"), 400);
+    assert_int_equal(CALL("DELETE", "/v1/user/node_group", QUERY("group_id", id), NULL), 400);
+    log_in(b);
+    CALL("GET", "/v1/admin/node_group", NULL, NULL);
+    assert_null(strstr(body, "flat"));
+    assert_int_equal(CALL("DELETE", "/v1/admin/users", QUERY("user_id", ann), NULL), 200);
+    assert_int_equal(fleet_user_has_node(&b->r->fleet, ann, "n1", NULL), ERR_NOT_THE_USERS);
+    struct group g;
+    assert_int_equal(fleet_group_get(&b->r->fleet, ann, id, &g, NULL), ERR_GROUP_NOT_FOUND);
+}
+
+/* --- credentials ------------------------------------------------------------------------------ */
+
+/* A request for a certificate, as the command line makes it; the key stays with the caller. */
+static char *make_request(const char *name, EVP_PKEY **key)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    X509_REQ *request = X509_REQ_new();
+    X509_NAME *subject = X509_REQ_get_subject_name(request);
+    char *at, *text;
+    *key = EVP_EC_gen("P-256");
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0);
+    X509_REQ_set_pubkey(request, *key);
+    X509_REQ_sign(request, *key, EVP_sha256());
+    PEM_write_bio_X509_REQ(bio, request);
+    long len = BIO_get_mem_data(bio, &at);
+    text = calloc(1, 2 * (size_t)len + 1);
+    for (long i = 0, k = 0; i < len; i++) /* as JSON spells it */
+        if (at[i] == '\n')
+            text[k++] = '\\', text[k++] = 'n';
+        else
+            text[k++] = at[i];
+    BIO_free(bio);
+    X509_REQ_free(request);
+    return text;
+}
+
+static int verify_claim(struct bench *b, const char *name, const char *extra, EVP_PKEY **key, char *body, size_t size)
+{
+    char text[4096], *csr = make_request(name, key);
+    snprintf(text, sizeof text, "{%s\"csr\":\"%s\"}", extra, csr);
+    free(csr);
+    return call(b, "POST", "/claim/verify", NULL, text, body, size);
+}
+
+static void a_device_claims_credentials_and_proves_itself(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], id[64], request[64], challenge[100], text[1000], hex[300];
+    uint8_t signature[100];
+    size_t len = sizeof signature;
+    struct node node;
+    EVP_PKEY *key, *other;
+    static const char initiate[] = "{\"mac_addr\":\"aabbcc112233\",\"platform\":\"esp32c3\"}";
+    assert_int_equal(CALL("POST", "/claim/initiate", NULL, initiate), 401);
+    log_in(b);
+    assert_int_equal(CALL("POST", "/claim/initiate", NULL, "{\"mac_addr\":\"xx\"}"), 400);
+    assert_int_equal(CALL("POST", "/claim/initiate", NULL, initiate), 200);
+    take_member(body, "node_id", id, sizeof id);
+    assert_int_equal(CALL("POST", "/claim/initiate", NULL, initiate), 200);
+    assert_non_null(strstr(body, id)); /* the same one again */
+    assert_int_equal(verify_claim(b, "stranger", "", &other, body, sizeof body), 400);
+    assert_int_equal(verify_claim(b, id, "", &key, body, sizeof body), 200);
+    assert_non_null(strstr(body, "BEGIN CERTIFICATE"));
+    assert_int_equal(fleet_node_get(&b->r->fleet, id, &node, NULL), ERR_NONE);
+    /* Its key proves it: challenge and answer. */
+    assert_int_equal(CALL("POST", "/v1/user/nodes/mapping/initiate", NULL, "{\"timeout\":60}"), 200);
+    take_member(body, "request_id", request, sizeof request);
+    take_member(body, "challenge", challenge, sizeof challenge);
+    for (int round = 0; round < 2; round++) {
+        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+        len = sizeof signature;
+        EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, round == 0 ? other : key);
+        assert_int_equal(EVP_DigestSign(ctx, signature, &len, (const uint8_t *)challenge, strlen(challenge)), 1);
+        EVP_MD_CTX_free(ctx);
+        hex_encode(hex, bytes_of(signature, len));
+        snprintf(text, sizeof text, "{\"request_id\":\"%s\",\"node_id\":\"%s\",\"challenge_response\":\"%s\"}", request,
+                 id, hex);
+        assert_int_equal(CALL("POST", "/v1/user/nodes/mapping/verify", NULL, text), round == 0 ? 400 : 200);
+    }
+    assert_int_equal(CALL("POST", "/v1/user/nodes/mapping/verify", NULL, text), 400); /* once */
+    CALL("GET", "/v1/user/nodes", NULL, NULL);
+    assert_non_null(strstr(body, id));
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(other);
+    /* Somebody else's device, and a chip by itself where that is allowed. */
+    make_user(b, "ann@h", "user");
+    assert_int_equal(log_in_as(b, "ann@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("POST", "/claim/initiate", NULL, initiate), 403);
+    struct fake f = {.q = {.method = "POST", .path = "/claim/initiate"}};
+    b->rest.may_self_claim = true;
+    b->token[0] = '\0';
+    f.q.body = bytes_of_text("{\"mac_addr\":\"7CDFA100033B\",\"platform\":\"esp32s3\"}");
+    assert_int_equal(ask_openly(b, &f, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"auth_id\":\"7CDFA100033B\""));
+}
+
+static void a_makers_nodes_bring_their_certificates(void **state)
+{
+    struct bench *b = *state;
+    char body[16384], id[64], url[600], text[600], *cert, *key, list[9000], md5[33];
+    uint8_t digest[16];
+    struct node node;
+    log_in(b);
+    assert_int_equal(CALL("POST", "/v1/admin/node_ids", NULL, "{\"node_count\":3}"), 200);
+    take_member(body, "request_id", id, sizeof id);
+    assert_int_equal(CALL("GET", "/v1/admin/node_ids", QUERY("request_id", id), NULL), 200);
+    take_member(body, "url", url, sizeof url);
+    assert_int_equal(follow(b, "GET", url, NULL, body, sizeof body), 200);
+    assert_int_equal(strlen(body) - strlen(strchr(body, ',')) > 10, 1);
+    assert_int_equal(CALL("GET", "/v1/admin/rainmaker_deployment_details", QUERY("pre_requisite", "True"), NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/admin/node_certificates/register", QUERY("file_name", "node_certs.csv"), NULL),
+                     200);
+    take_member(body, "request_id", id, sizeof id);
+    take_member(body, "url", url, sizeof url);
+    int n = snprintf(list, sizeof list, "node_id,certs,qrcode\r\n");
+    for (int i = 1; i <= 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "m%d", i);
+        assert_int_equal(keys_issue_node(&b->keys, i == 3 ? "other" : name, b->r->now, &cert, &key, NULL), ERR_NONE);
+        n += snprintf(list + n, sizeof list - (size_t)n, "%s,\"%s\",\"{\"\"ver\"\":\"\"v1\"\"}\"\r\n", name, cert);
+        free(cert);
+        free(key);
+    }
+    assert_int_equal(follow(b, "PUT", url, list, body, sizeof body), 200);
+    md5_of(digest, bytes_of_text(list));
+    hex_encode(md5, bytes_of(digest, 16));
+    snprintf(
+        text, sizeof text,
+        "{\"request_id\":\"%s\",\"file_name\":\"node_certs.csv\",\"file_md5\":\"%s\",\"group_name\":\"batch\",\"type\":"
+        "\"Light\",\"model\":\"L1\",\"tags\":\"site:x,qr:@qrcode\",\"force\":false,\"parent_group_id\":\"\"}",
+        id, md5);
+    assert_int_equal(CALL("POST", "/v1/admin/node_certificates/register", NULL, text), 400); /* the third one */
+    assert_non_null(strstr(body, "node 3 of the list"));
+    assert_int_equal(CALL("GET", "/v1/admin/node_certificates/register", QUERY("request_id", id), NULL), 200);
+    assert_non_null(strstr(body, "\"status\":\"failure\""));
+    assert_int_equal(fleet_node_get(&b->r->fleet, "m2", &node, NULL), ERR_NONE);
+    assert_string_equal(node.model, "L1");
+    assert_string_equal(node.tags, "site:x\nqr:{\"ver\":\"v1\"}\n");
+    assert_int_equal(fleet_node_get(&b->r->fleet, "m3", &node, NULL), ERR_NODE_NOT_FOUND);
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("group_name", "batch"), NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[\"m1\",\"m2\"]"));
+}
+
+/* --- the audit log ---------------------------------------------------------------------------- */
+
+static void changes_are_remembered_in_a_chain(void **state)
+{
+    struct bench *b = *state;
+    char body[65536];
+    int64_t count, broken;
+    struct fleet_store *tx;
+    make_user(b, "ann@h", "operator");
+    rig_node(b->r, "n1", "1.0");
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"g\"}"), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"g\"}"), 400); /* nothing changed */
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"a:b\"]}"), 200);
+    assert_int_equal(CALL("GET", "/v1/admin/audit", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"what\":\"user.add\""));
+    assert_non_null(strstr(body, "\"what\":\"group.add\""));
+    assert_non_null(strstr(body, "\"who\":\"admin@h\""));
+    assert_non_null(strstr(body, "\"query\":{\"node_id\":\"n1\"}"));
+    assert_null(strstr(body, "Passw0rd"));
+    assert_int_equal(CALL("GET", "/v1/admin/audit/verify", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"entries\":3,\"whole\":true"));
+    /* An entry that is changed, and one that is taken out. */
+    assert_int_equal(b->r->fleet.store->ops->begin(b->r->fleet.store, false, &tx, NULL), ERR_NONE);
+    char *entry;
+    assert_int_equal(tx->ops->card_get(tx, CARD_AUDIT, "0000000000000002", &entry, NULL), ERR_NONE);
+    entry[70] ^= 1;
+    tx->ops->card_put(tx, CARD_AUDIT, "0000000000000002", bytes_of_text(entry), NULL);
+    tx->ops->commit(tx, NULL);
+    free(entry);
+    assert_int_equal(fleet_audit_verify(&b->r->fleet, &count, &broken, NULL), ERR_NONE);
+    assert_int_equal(broken, 2);
+    assert_int_equal(b->r->fleet.store->ops->begin(b->r->fleet.store, false, &tx, NULL), ERR_NONE);
+    tx->ops->card_delete(tx, CARD_AUDIT, "0000000000000001", NULL);
+    tx->ops->commit(tx, NULL);
+    assert_int_equal(fleet_audit_verify(&b->r->fleet, &count, &broken, NULL), ERR_NONE);
+    assert_int_equal(broken, 1);
+}
+
+int main(void)
+{
+#define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_REST(a_stranger_becomes_an_end_user),
+        WITH_REST(who_guesses_waits),
+        WITH_REST(every_route_asks_for_its_right),
+        WITH_REST(an_api_token_is_its_users_and_less),
+        WITH_REST(a_node_says_whose_it_is),
+        WITH_REST(parameters_go_both_ways),
+        WITH_REST(a_users_groups_are_their_own),
+        WITH_REST(a_device_claims_credentials_and_proves_itself),
+        WITH_REST(a_makers_nodes_bring_their_certificates),
+        WITH_REST(changes_are_remembered_in_a_chain),
+    };
+    return cmocka_run_group_tests_name("people", tests, NULL, NULL);
+}
