@@ -8,7 +8,7 @@ static void clients_find_the_front_door(void **state)
     assert_int_equal(CALL("GET", "/apiversions", NULL, NULL), 200);
     assert_string_equal(body, "{\"supported_versions\":[\"v1\"]}");
     assert_int_equal(CALL("GET", "/mqtt_host", NULL, NULL), 200);
-    assert_string_equal(body, "{\"mqtt_host\":\"h\"}");
+    assert_string_equal(body, "{\"mqtt_host\":\"h\",\"mqtt_cred_host\":\"h\"}");
     assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 401);
     assert_non_null(strstr(body, "\"message\":\"Unauthorized\""));
     assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"user_name\":\"admin@h\",\"password\":\"wrong\"}"), 400);
