@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -57,6 +58,43 @@ static enum err copy(const struct broker *b, const char *from, const char *to, s
     return n == 0 ? give(b, to, why) : why_set(why, ERR_IO, "copy %s to %s: %s", from, to, strerror(errno));
 }
 
+/* Takes away those that are not in the source any more. */
+static void drop_authorities(const struct broker *b, const char *folder, bool *is_fewer)
+{
+    char path[KEYS_PATH_SIZE];
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", b->authorities, e->d_name);
+        if (e->d_name[0] == '.' || access(path, F_OK) == 0)
+            continue;
+        *is_fewer = true;
+        unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static enum err copy_authorities(const struct broker *b, bool *is_fewer, struct why *why)
+{
+    char folder[KEYS_PATH_SIZE], from[KEYS_PATH_SIZE + 260], to[KEYS_PATH_SIZE + 260];
+    snprintf(folder, sizeof folder, "%s/authorities", b->folder);
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return why_set(why, ERR_IO, "make the folder %s: %s", folder, strerror(errno));
+    enum err err = give(b, folder, why);
+    drop_authorities(b, folder, is_fewer);
+    DIR *dir = opendir(b->authorities);
+    for (struct dirent *e; err == ERR_NONE && dir != NULL && (e = readdir(dir)) != NULL;) {
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(from, sizeof from, "%s/%s", b->authorities, e->d_name);
+        snprintf(to, sizeof to, "%s/%s", folder, e->d_name);
+        err = copy(b, from, to, why);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return err;
+}
+
 /* Whether that user may pass through every folder on the way. */
 static bool can_reach(const struct broker *b, const char *path)
 {
@@ -102,23 +140,29 @@ static enum err write_config(struct broker *b, const struct broker_config *c, st
     text_add(&t, "max_queued_messages 0\nmax_queued_bytes %d\n", QUEUED_BYTES_MAX);
     text_add(&t, "\nlistener 0 %s\nallow_anonymous true\n", b->socket_path);
     text_add(&t, "\nlistener %d%s%s\n", c->port, *c->address ? " " : "", c->address);
-    text_add(&t, "cafile %s/ca.crt\ncertfile %s/server.crt\nkeyfile %s/server.key\n", b->folder, b->folder, b->folder);
+    text_add(&t, "cafile %s/ca.crt\ncapath %s/authorities\ncertfile %s/server.crt\nkeyfile %s/server.key\n", b->folder,
+             b->folder, b->folder, b->folder);
     text_add(&t, "require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid "
                  "true\nallow_anonymous false\n");
-    text_add(&t, "tls_version tlsv1.2\nacl_file %s/acl\nplugin %s\nmax_connections -1\n", b->folder, b->plugin);
+    text_add(&t,
+             "tls_version tlsv1.2\nacl_file %s/acl\nplugin %s\nplugin_opt_denied %s/denied\nmax_connections "
+             "-1\n",
+             b->folder, b->plugin, b->folder);
     if (t.is_cut)
         return why_set(why, ERR_CONFIG, "paths are too long for mosquitto's configuration");
     snprintf(path, sizeof path, "%s/acl", b->folder);
     if ((err = write_text(b, path, acl, why)) != ERR_NONE)
         return err;
-    static const char *const names[] = {"ca.crt", "server.crt", "server.key", "plugin.so"};
-    const char *const sources[] = {c->keys->ca_cert, c->keys->server_cert, c->keys->server_key, c->plugin};
-    for (int i = 0; i < 4; i++) {
+    static const char *const names[] = {"ca.crt", "denied", "server.crt", "server.key", "plugin.so"};
+    const char *const sources[] = {c->keys->ca_cert, c->denied, c->keys->server_cert, c->keys->server_key, c->plugin};
+    for (int i = 0; i < 5; i++) {
         snprintf(path, sizeof path, "%s/%s", b->folder, names[i]);
         if ((err = copy(b, sources[i], path, why)) != ERR_NONE)
             return err;
     }
-    return write_text(b, b->config_path, text, why);
+    bool is_fewer;
+    err = copy_authorities(b, &is_fewer, why);
+    return err ? err : write_text(b, b->config_path, text, why);
 }
 
 /* --- the child -------------------------------------------------------------------------------- */
@@ -220,6 +264,8 @@ enum err broker_start(struct broker *b, const struct broker_config *c, struct lo
         b->gid = user->pw_gid;
     }
     choose_folder(b, c->folder);
+    b->authorities = c->authorities;
+    b->denied = c->denied;
     snprintf(b->config_path, sizeof b->config_path, "%s/mosquitto.conf", b->folder);
     snprintf(b->plugin, sizeof b->plugin, "%s/plugin.so", b->folder);
     if ((size_t)snprintf(b->socket_path, sizeof b->socket_path, "%s/mqtt.sock", b->folder) >= sizeof b->socket_path)
@@ -239,14 +285,36 @@ enum err broker_start(struct broker *b, const struct broker_config *c, struct lo
 /* A folder of ours in /run holds a copy of the server's key: it goes with the broker. */
 static void remove_folder(const struct broker *b)
 {
-    static const char *const names[] = {"mosquitto.conf", "acl",       "ca.crt",   "server.crt",
-                                        "server.key",     "plugin.so", "mqtt.sock"};
+    static const char *const names[] = {"mosquitto.conf", "acl",        "ca.crt",    "denied",
+                                        "server.crt",     "server.key", "plugin.so", "mqtt.sock"};
     char path[KEYS_PATH_SIZE];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", b->folder, names[i]);
         unlink(path);
     }
+    snprintf(path, sizeof path, "%s/authorities", b->folder);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+        unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+    rmdir(path);
     rmdir(b->folder);
+}
+
+enum err broker_reload(struct broker *b, struct why *why)
+{
+    char denied[KEYS_PATH_SIZE];
+    bool is_fewer = false;
+    snprintf(denied, sizeof denied, "%s/denied", b->folder);
+    enum err err = copy(b, b->denied, denied, why);
+    if (err == ERR_NONE)
+        err = copy_authorities(b, &is_fewer, why);
+    pthread_mutex_lock(&b->lock);
+    if (err == ERR_NONE && b->child > 0)
+        kill(b->child, is_fewer ? SIGTERM : SIGHUP);
+    pthread_mutex_unlock(&b->lock);
+    return err;
 }
 
 void broker_stop(struct broker *b)

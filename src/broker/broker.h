@@ -22,6 +22,8 @@ struct broker_config {
     const char *program;     /* "mosquitto": looked for in PATH and /usr/sbin */
     const char *plugin;      /* our plugin's path */
     const struct keys *keys; /* authority and server certificate */
+    const char *authorities; /* folder: further authorities whose nodes are let in, named as OpenSSL looks for them */
+    const char *denied;      /* file: ids of nodes that are not let in, a line each, sorted */
 };
 
 struct broker {
@@ -32,12 +34,17 @@ struct broker {
     pthread_cond_t wake;
     pid_t child; /* 0 when none runs */
     bool is_stopping, is_started, is_in_run;
+    const char *authorities, *denied;
     uid_t uid;
     gid_t gid;
 };
 
 /* Writes the configuration and starts the child.  ERR_CONFIG when mosquitto or the plugin is not there. */
 enum err broker_start(struct broker *b, const struct broker_config *config, struct log *log, struct why *why);
+
+/* Folder and file of the configuration have changed.  New authorities and denied nodes count at once; an authority that
+ * is gone costs a restart of the child, since it keeps those that it has seen. */
+enum err broker_reload(struct broker *b, struct why *why);
 
 /* SIGTERM, and waits for its end. */
 void broker_stop(struct broker *b);

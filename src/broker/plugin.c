@@ -5,19 +5,99 @@
  *      topics that begin with $.  The access rule was checked on the topic as sent.
  *   2. A notice when a node begins to listen on its otaurl topic, with its address: what was sent before is lost.
  *   3. A notice when a node's connection ends: RainMaker nodes send neither birth nor will.
- *   4. A simulator may use the topics of its nodes, whose ids begin with its name, and gives their notices itself.
+ *   4. Nodes that are denied may neither publish nor subscribe, and those that are connected are thrown out when the
+ *      list is read again (SIGHUP).
+ *   5. A simulator may use the topics of its nodes, whose ids begin with its name, and gives their notices itself.
  *
- * Runs in the broker's process; keeps no state but its registration.  User name = client id = certificate CN here.
+ * Runs in the broker's process; keeps no state but its registration and that list.  User name = client id = certificate
+ * CN here.
  */
 #include "wire/topic.h"
 
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static mosquitto_plugin_id_t *self; /* mosquitto's API hands it over once and wants it back at the end */
+/* mosquitto's API hands us over once and wants us back at the end. */
+static struct plugin {
+    mosquitto_plugin_id_t *id;
+    char path[512], *text, **denied; /* the file's lines, sorted */
+    size_t count;
+} self;
+
+/* --- who is denied ---------------------------------------------------------------------------- */
+
+static void forget_denied(void)
+{
+    free(self.text);
+    free(self.denied);
+    self.text = NULL;
+    self.denied = NULL;
+    self.count = 0;
+}
+
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    long size = file != NULL && fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
+    char *text = size >= 0 ? malloc((size_t)size + 1) : NULL;
+    if (text != NULL) {
+        rewind(file);
+        text[fread(text, 1, (size_t)size, file)] = '\0';
+    }
+    if (file != NULL)
+        fclose(file);
+    return text;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A list that cannot be read leaves the old one. */
+static void read_denied(void)
+{
+    char *text = read_file(self.path);
+    size_t lines = 0;
+    for (const char *at = text; at != NULL && *at; at++)
+        lines += *at == '\n';
+    char **list = text ? calloc(lines + 1, sizeof *list) : NULL;
+    if (list == NULL) {
+        free(text);
+        mosquitto_log_printf(MOSQ_LOG_ERR, "pluvio: %s cannot be read", self.path);
+        return;
+    }
+    forget_denied();
+    self.text = text;
+    self.denied = list;
+    for (char *at = text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
+        *end = '\0';
+        if (*at)
+            self.denied[self.count++] = at;
+    }
+    qsort(self.denied, self.count, sizeof *self.denied, compare);
+}
+
+static bool is_denied(const char *user)
+{
+    return self.count > 0 && bsearch(&user, self.denied, self.count, sizeof *self.denied, compare) != NULL;
+}
+
+static int on_reload(int event, void *event_data, void *userdata)
+{
+    (void)event, (void)event_data, (void)userdata;
+    read_denied();
+    for (size_t i = 0; i < self.count; i++)
+        mosquitto_kick_client_by_username(self.denied[i], false);
+    return MOSQ_ERR_SUCCESS;
+}
+
+/* --- what happens in the broker --------------------------------------------------------------- */
 
 /* `address`: what the message holds; NULL: nothing. */
 static void notice(const char *node_id, const char *what, const char *address)
@@ -67,6 +147,8 @@ static int on_acl_check(int event, void *event_data, void *userdata)
     struct topic topic;
     (void)event, (void)userdata;
     const char *user = mosquitto_client_username(a->client);
+    if (user != NULL && is_denied(user))
+        return MOSQ_ERR_ACL_DENIED;
     if (user != NULL && simulator_is_name(user))
         return simulator_may(user, a);
     if (a->access == MOSQ_ACL_SUBSCRIBE && user != NULL && topic_parse(&topic, a->topic) &&
@@ -100,13 +182,19 @@ static const struct hook {
     {MOSQ_EVT_MESSAGE, on_message},
     {MOSQ_EVT_ACL_CHECK, on_acl_check},
     {MOSQ_EVT_DISCONNECT, on_disconnect},
+    {MOSQ_EVT_RELOAD, on_reload},
 };
 
 int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options,
                           int option_count)
 {
-    (void)userdata, (void)options, (void)option_count;
-    self = identifier;
+    (void)userdata;
+    self.id = identifier;
+    for (int i = 0; i < option_count; i++)
+        if (strcmp(options[i].key, "denied") == 0)
+            snprintf(self.path, sizeof self.path, "%s", options[i].value);
+    if (self.path[0] != '\0')
+        read_denied();
     for (size_t i = 0; i < sizeof hooks / sizeof hooks[0]; i++) {
         int rc = mosquitto_callback_register(identifier, hooks[i].event, hooks[i].call, NULL, NULL);
         if (rc != MOSQ_ERR_SUCCESS)
@@ -119,6 +207,7 @@ int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int 
 {
     (void)userdata, (void)options, (void)option_count;
     for (size_t i = 0; i < sizeof hooks / sizeof hooks[0]; i++)
-        mosquitto_callback_unregister(self, hooks[i].event, hooks[i].call, NULL);
+        mosquitto_callback_unregister(self.id, hooks[i].event, hooks[i].call, NULL);
+    forget_denied();
     return MOSQ_ERR_SUCCESS;
 }

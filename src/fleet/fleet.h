@@ -398,6 +398,24 @@ enum err fleet_approval_get(struct fleet *f, const char *node_id, time_ms now, s
  * ERR_NODE_OFFLINE. */
 enum err fleet_approve(struct fleet *f, const char *node_id, const char *job_id, time_ms now, struct why *why);
 
+/* --- who is let in ---------------------------------------------------------------------------- */
+
+struct name_visitor {
+    bool (*visit)(struct name_visitor *v, const char *name, const char *text);
+};
+
+/* A maker's certificate authority, whose nodes are let in beside those of our own; `name`: its fingerprint. */
+enum err fleet_authority_add(struct fleet *f, const char *name, const char *pem, struct why *why);
+/* ERR_NOT_FOUND. */
+enum err fleet_authority_drop(struct fleet *f, const char *name, struct why *why);
+enum err fleet_authority_scan(struct fleet *f, struct name_visitor *v, struct why *why);
+
+/* A node that is deactivated is not let in by the broker (fleet_denied_scan) and has no updates.  ERR_NODE_NOT_FOUND.
+ */
+enum err fleet_node_activate(struct fleet *f, const char *node_id, bool is_active, time_ms now, struct why *why);
+/* The ids of those nodes, in rising order; `text` is "". */
+enum err fleet_denied_scan(struct fleet *f, struct name_visitor *v, struct why *why);
+
 /* --- what clients come back for, and what is remembered ---------------------------------------- */
 
 /* A text kept under a request's id, for a client that asks later.  fleet_request_get: NULL when there is none. */

@@ -35,6 +35,7 @@ struct node {
     uint32_t secure_version; /* floor of its eFuses, 0 when it tells none */
     int64_t slot_bytes;      /* of the slot that takes updates, 0 when it tells none */
     bool is_online;
+    bool is_deactivated;                 /* the broker does not let it in, and it is offered nothing */
     bool is_astray;                      /* it runs neither what it was given nor what it is being given */
     time_ms registered_at, activated_at; /* activated: first described itself */
     time_ms seen_at;                     /* last message or change of presence, a minute coarse */
@@ -203,6 +204,7 @@ enum card_kind {
     CARD_AUTHORITY = 12,  /* name of a maker's certificate authority: PEM */
     CARD_TOKEN = 13,      /* digest of an API token */
     CARD_AUDIT = 14,      /* number of an entry, 16 hex digits */
+    CARD_DENIED = 15,     /* node that the broker does not let in */
 };
 #define CARD_KEY_SIZE 200
 

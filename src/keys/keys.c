@@ -1,6 +1,7 @@
 #include "keys/keys.h"
 
 #include "base/text.h"
+#include "codec/encode.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -375,6 +376,25 @@ enum err keys_sign_request(struct keys *k, struct bytes request, const char *nod
     BIO_free(bio);
     ERR_clear_error();
     return err;
+}
+
+enum err keys_authority_read(struct bytes cert_pem, struct keys_authority *to, struct why *why)
+{
+    BIO *bio = BIO_new_mem_buf(cert_pem.at, (int)cert_pem.len);
+    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    uint8_t digest[32];
+    unsigned len = 0;
+    bool is_good = cert != NULL && X509_check_ca(cert) == 1 && X509_digest(cert, EVP_sha256(), digest, &len) == 1;
+    *to = (struct keys_authority){.subject = ""};
+    if (is_good) {
+        hex_encode(to->fingerprint, bytes_of(digest, len));
+        X509_NAME_oneline(X509_get_subject_name(cert), to->subject, (int)sizeof to->subject);
+        snprintf(to->file, sizeof to->file, "%08lx.", X509_subject_name_hash(cert));
+    }
+    X509_free(cert);
+    BIO_free(bio);
+    ERR_clear_error();
+    return is_good ? ERR_NONE : why_set(why, ERR_BODY, "certificate is not that of an authority, in PEM");
 }
 
 enum err keys_certificate_name(struct bytes cert_pem, char *to, size_t size, struct why *why)

@@ -46,6 +46,18 @@ enum err keys_sign_request(struct keys *k, struct bytes request, const char *nod
 /* The common name that a request for a certificate is for.  ERR_BODY. */
 enum err keys_request_name(struct bytes request, char *to, size_t size, struct why *why);
 
+#define KEYS_FINGERPRINT_SIZE 65
+
+/* A certificate that may sign others. */
+struct keys_authority {
+    char fingerprint[KEYS_FINGERPRINT_SIZE]; /* SHA-256, hex */
+    char subject[256];                       /* in one line */
+    char file[16]; /* OpenSSL finds it in a folder of authorities under this name and a digit */
+};
+
+/* ERR_BODY when it is none. */
+enum err keys_authority_read(struct bytes cert_pem, struct keys_authority *to, struct why *why);
+
 /* The common name of a certificate's subject.  ERR_BODY. */
 enum err keys_certificate_name(struct bytes cert_pem, char *to, size_t size, struct why *why);
 

@@ -72,6 +72,8 @@ struct http {
     unsigned worker_count;
     bool is_stopping, is_rung, has_ringer;
     atomic_uint next_body;
+    pthread_mutex_t trust_lock;
+    gnutls_x509_trust_list_t trust; /* whose nodes are let in */
 };
 
 /* --- request as rest sees it ------------------------------------------------------------------ */
@@ -91,18 +93,27 @@ static const char *get_header(const struct rest_request *q, const char *name)
     return MHD_lookup_connection_value(exchange_of(q)->connection, MHD_HEADER_KIND, name);
 }
 
-/* The verified certificate's common name; false when there is none or it does not chain to our authority. */
-static bool read_node_id(struct MHD_Connection *connection, char *to, size_t size)
+/* Against the authorities as they are now, which the library's own list is not. */
+static bool is_trusted(struct http *h, gnutls_x509_crt_t cert)
+{
+    unsigned status = 1;
+    pthread_mutex_lock(&h->trust_lock);
+    bool is_good =
+        h->trust != NULL && gnutls_x509_trust_list_verify_crt(h->trust, &cert, 1, 0, &status, NULL) == 0 && status == 0;
+    pthread_mutex_unlock(&h->trust_lock);
+    return is_good;
+}
+
+/* The verified certificate's common name; false when there is none or no authority of ours signed it. */
+static bool read_node_id(struct http *h, struct MHD_Connection *connection, char *to, size_t size)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    unsigned status = 1, count = 0;
+    unsigned count = 0;
     gnutls_x509_crt_t cert;
-    if (info == NULL || gnutls_certificate_verify_peers2(info->tls_session, &status) != 0 || status != 0)
-        return false;
-    const gnutls_datum_t *chain = gnutls_certificate_get_peers(info->tls_session, &count);
+    const gnutls_datum_t *chain = info ? gnutls_certificate_get_peers(info->tls_session, &count) : NULL;
     if (chain == NULL || count == 0 || gnutls_x509_crt_init(&cert) != 0)
         return false;
-    bool is_good = gnutls_x509_crt_import(cert, chain, GNUTLS_X509_FMT_DER) == 0 &&
+    bool is_good = gnutls_x509_crt_import(cert, chain, GNUTLS_X509_FMT_DER) == 0 && is_trusted(h, cert) &&
                    gnutls_x509_crt_get_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, 0, to, &size) == 0;
     gnutls_x509_crt_deinit(cert);
     return is_good;
@@ -129,7 +140,7 @@ static struct exchange *new_exchange(struct listener *l, struct MHD_Connection *
                                        .header = get_header,
                                        .body_file = x->body_file,
                                        .now = system_now()};
-    if (l->kind == REST_NODES && read_node_id(connection, x->node_id, sizeof x->node_id))
+    if (l->kind == REST_NODES && read_node_id(l->http, connection, x->node_id, sizeof x->node_id))
         x->request.node_id = x->node_id;
     rest_response_init(&x->response);
     return x;
@@ -490,6 +501,29 @@ static char *read_text(const char *path)
     return buf_take(&text);
 }
 
+void http_trust_changed(struct http *h)
+{
+    gnutls_x509_trust_list_t list = NULL, old;
+    char *text = read_text(h->config.ca_path);
+    const gnutls_datum_t pem = {(unsigned char *)text, text ? (unsigned)strlen(text) : 0};
+    bool is_good = text != NULL && gnutls_x509_trust_list_init(&list, 0) == 0 &&
+                   gnutls_x509_trust_list_add_trust_mem(list, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0) > 0;
+    free(text);
+    if (!is_good) {
+        log_line(h->config.log, LOG_ERROR, "http", "%s cannot be read: the authorities stay as they were",
+                 h->config.ca_path);
+        if (list != NULL)
+            gnutls_x509_trust_list_deinit(list, 1);
+        return;
+    }
+    pthread_mutex_lock(&h->trust_lock);
+    old = h->trust;
+    h->trust = list;
+    pthread_mutex_unlock(&h->trust_lock);
+    if (old != NULL)
+        gnutls_x509_trust_list_deinit(old, 1);
+}
+
 static void on_library_log(void *cls, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 static void on_library_log(void *cls, const char *format, va_list args)
@@ -572,6 +606,8 @@ enum err http_start(struct http **http, const struct http_config *config, struct
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->work, NULL);
     pthread_cond_init(&h->rung, NULL);
+    pthread_mutex_init(&h->trust_lock, NULL);
+    http_trust_changed(h);
     enum err err = tidy_uploads(config->upload_folder, why);
     for (; err == ERR_NONE && h->worker_count < WORKERS; h->worker_count++)
         if (pthread_create(&h->workers[h->worker_count], NULL, work, h) != 0)
@@ -610,5 +646,7 @@ void http_stop(struct http *h)
     for (int i = 0; i < 3; i++)
         if (h->listeners[i].daemon != NULL)
             MHD_stop_daemon(h->listeners[i].daemon);
+    if (h->trust != NULL)
+        gnutls_x509_trust_list_deinit(h->trust, 1);
     free(h);
 }

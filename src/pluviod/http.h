@@ -22,6 +22,9 @@ struct http_config {
 
 enum err http_start(struct http **http, const struct http_config *config, struct why *why);
 
+/* The file of authorities has changed; connections that are open stay as they are. */
+void http_trust_changed(struct http *http);
+
 /* Wakes the event streams.  From any thread. */
 void http_ring(struct http *http);
 void http_stop(struct http *http);

@@ -10,6 +10,7 @@
 #include "pluviod/bus.h"
 #include "pluviod/http.h"
 #include "pluviod/settings.h"
+#include "pluviod/gate.h"
 #include "pluviod/mail.h"
 #include "pluviod/scratch.h"
 #include "pluviod/system.h"
@@ -44,6 +45,7 @@ struct server {
     struct broker broker;
     struct bus_thread *bus;
     struct mail_program mail;
+    struct gate gate;
     struct rest rest;
     struct scratch scratch;
     struct http *http;
@@ -220,7 +222,8 @@ static enum err rest_up(struct server *s, struct why *why)
     }
     if (!is_one_of(s->settings.sign_up, "open", "closed") || !is_one_of(s->settings.self_claim, "yes", "no"))
         return why_set(why, ERR_CONFIG, "--sign-up must be open or closed, --self-claim yes or no");
-    return ERR_NONE;
+    s->rest.gate = &s->gate.port;
+    return gate_init(&s->gate, s->settings.data, &s->fleet, &s->keys, &s->http, &s->log, why);
 }
 
 /* RainMaker's password rule: upper case, lower case, a digit, no blanks. */
@@ -275,7 +278,7 @@ static enum err http_up(struct server *s, struct why *why)
         .node_port = s->settings.node_port,
         .cert_path = s->keys.server_cert,
         .key_path = s->keys.server_key,
-        .ca_path = s->keys.ca_cert,
+        .ca_path = s->gate.trusted,
     };
     struct http *http = NULL;
     enum err err = http_start(&http, &config, why);
@@ -310,13 +313,24 @@ static enum err broker_up(struct server *s, struct why *why)
     char folder[512];
     path_in(s, "broker", folder, sizeof folder);
     default_plugin(s);
-    struct broker_config config = {
-        folder, s->settings.address, s->settings.mqtt_port, s->settings.mosquitto, s->settings.plugin, &s->keys};
-    return broker_start(&s->broker, &config, &s->log, why);
+    struct broker_config config = {.folder = folder,
+                                   .address = s->settings.address,
+                                   .port = s->settings.mqtt_port,
+                                   .program = s->settings.mosquitto,
+                                   .plugin = s->settings.plugin,
+                                   .keys = &s->keys,
+                                   .authorities = s->gate.authorities,
+                                   .denied = s->gate.denied};
+    enum err err = broker_start(&s->broker, &config, &s->log, why);
+    s->gate.broker = err == ERR_NONE ? &s->broker : NULL;
+    return err;
 }
 
 static void broker_down(struct server *s)
 {
+    pthread_mutex_lock(&s->gate.lock);
+    s->gate.broker = NULL;
+    pthread_mutex_unlock(&s->gate.lock);
     broker_stop(&s->broker);
 }
 

@@ -10,7 +10,10 @@
 
 static const char *node_status(const struct node *n)
 {
-    return n->activated_at == 0 ? "not_activated" : n->is_online ? "online" : "offline";
+    return n->is_deactivated      ? "deactivated"
+           : n->activated_at == 0 ? "not_activated"
+           : n->is_online         ? "online"
+                                  : "offline";
 }
 
 void write_tags(struct json_out *out, const char *tags)
@@ -163,14 +166,42 @@ enum err change_tags(struct rest *rest, const char *node_id, const struct json *
     return fleet_node_tags(rest->fleet, node_id, tags, count, is_add, to, why);
 }
 
-/* Adds tags (PUT), or takes them away (DELETE), as RainMaker does. */
+#define ACTIVATE_MAX 25 /* nodes in one request */
+
+/* `ids`: with commas between them. */
+static enum err activate(struct rest *rest, struct rest_request *q, const char *ids, struct why *why)
+{
+    bool is_active = query_is_true(q, "activate");
+    enum err err = ERR_NONE;
+    unsigned count = 0;
+    if (!is_active && strcmp(query(q, "activate"), "false") != 0)
+        return why_set(why, ERR_BODY, "activate must be true or false");
+    while (err == ERR_NONE && *ids) {
+        char id[NODE_ID_SIZE];
+        size_t len = strcspn(ids, ",");
+        if (++count > ACTIVATE_MAX || len >= sizeof id)
+            return why_set(why, ERR_NODE_ID, "node_id must be at most %d ids with commas between them", ACTIVATE_MAX);
+        text_copy_field(id, sizeof id, ids, len);
+        err = fleet_node_activate(rest->fleet, id, is_active, q->now, why);
+        ids += len + (ids[len] == ',');
+    }
+    q->is_gate_changed = err == ERR_NONE;
+    return err;
+}
+
+/* Adds tags (PUT), or takes them away (DELETE), as RainMaker does; or lets nodes in, or not. */
 HANDLER(put_node)
 {
     struct json *doc;
     struct node node;
     const char *id = query(q, "node_id");
-    enum err err = body_object(q, &doc, why);
-    if (err != ERR_NONE)
+    enum err err;
+    if (id != NULL && query(q, "activate") != NULL && strcmp(q->method, "PUT") == 0) {
+        if ((err = activate(rest, q, id, why)) == ERR_NONE)
+            answer_done(p, query_is_true(q, "activate") ? "Activated" : "Deactivated");
+        return err;
+    }
+    if ((err = body_object(q, &doc, why)) != ERR_NONE)
         return err;
     if (id == NULL)
         err = why_set(why, ERR_NODE_ID, "node_id is missing");

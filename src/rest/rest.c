@@ -94,6 +94,9 @@ static const struct rest_route routes[] = {
     {"POST", "/v1/admin/nodes", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_node, "node.add"},
     {"PUT", "/v1/admin/nodes", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_node, "node.edit"},
     {"DELETE", "/v1/admin/nodes", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_node, "node.edit"},
+    {"GET", "/v1/admin/authorities", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_authorities, NULL},
+    {"POST", "/v1/admin/authorities", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_authority, "authority.add"},
+    {"DELETE", "/v1/admin/authorities", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, delete_authority, "authority.delete"},
     {"POST", "/v1/admin/simulators", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_simulator, "simulator.add"},
     {"PUT", "/v1/admin/users/*/nodes/*/mapping", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, put_admin_mapping, "node.map"},
     {"DELETE", "/v1/admin/users/*/nodes/*/mapping", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, put_admin_mapping,
@@ -263,6 +266,16 @@ enum err token_user(struct rest *rest, struct rest_request *q, struct why *why)
     return err == ERR_NOT_FOUND ? why_set(why, ERR_UNAUTHORIZED, "the token's user does not exist any more") : err;
 }
 
+static enum err check_node(struct rest *rest, const struct rest_request *q, struct why *why)
+{
+    struct node node;
+    if (q->node_id == NULL)
+        return why_set(why, ERR_UNAUTHORIZED, "a node's client certificate is needed");
+    /* One that was never added is told so by what it asks. */
+    bool is_out = fleet_node_get(rest->fleet, q->node_id, &node, NULL) == ERR_NONE && node.is_deactivated;
+    return is_out ? why_set(why, ERR_UNAUTHORIZED, "node %s is deactivated", q->node_id) : ERR_NONE;
+}
+
 /* The one place where it is decided who may call what. */
 static enum err authorise(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct why *why)
 {
@@ -274,7 +287,7 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
         return url_check(rest->keys, strcmp(q->method, "HEAD") == 0 ? "GET" : q->method, q->path, query(q, "e"),
                          query(q, "s"), q->now, why);
     case REST_NODE_CERT:
-        return q->node_id ? ERR_NONE : why_set(why, ERR_UNAUTHORIZED, "a node's client certificate is needed");
+        return check_node(rest, q, why);
     case REST_TOKEN:
         break;
     }
@@ -379,6 +392,8 @@ void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_
     enum err err = route->audit ? handle_audited(rest, route, q, p, &why) : route->handle(rest, q, p, &why);
     if (err == ERR_NONE && p->body.is_failed)
         err = why_set(&why, ERR_NO_MEMORY, "no memory for the answer");
+    if (err == ERR_NONE && q->is_gate_changed && rest->gate != NULL)
+        rest->gate->changed(rest->gate);
     if (err != ERR_NONE) {
         log_line(rest->log, err_http_status(err) >= 500 ? LOG_ERROR : LOG_INFO, "rest", "%s %s -> %d %s", q->method,
                  q->path, err_http_status(err), why_text(&why, err));

@@ -42,6 +42,7 @@ struct rest_request {
     /* Set by the route table. */
     char parameter[80], second_parameter[80]; /* the path's variable parts */
     struct user user;                         /* routes that need a token */
+    bool is_gate_changed;                     /* set by handlers */
 };
 
 struct rest_response {
@@ -77,6 +78,11 @@ struct web_page {
     const uint8_t *at, *end;
 };
 
+/* Who is let in has changed: authorities or deactivated nodes. */
+struct rest_gate {
+    void (*changed)(struct rest_gate *gate);
+};
+
 /* Brings a letter to a person; NULL in `struct rest`: nobody does. */
 struct rest_mail {
     void (*send)(struct rest_mail *mail, const char *to, const char *subject, const char *text);
@@ -96,8 +102,9 @@ struct rest {
     const struct web_page *pages; /* the dashboard; ends with path NULL */
     struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
     struct rest_mail *mail;
-    bool may_sign_up;    /* strangers may make themselves end users */
-    bool may_self_claim; /* a node may claim its own certificate, without a user */
+    struct rest_gate *gate; /* NULL: nobody has to know */
+    bool may_sign_up;       /* strangers may make themselves end users */
+    bool may_self_claim;    /* a node may claim its own certificate, without a user */
 };
 
 /* NULL with the error answer written when no route fits, or when the request is not allowed here. */

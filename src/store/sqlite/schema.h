@@ -12,7 +12,7 @@ static const char *const migrations[] = {
     "CREATE TABLE nodes (id TEXT PRIMARY KEY, name TEXT, fw_version TEXT, type TEXT, subtype TEXT, model TEXT,"
     " project_name TEXT, platform TEXT, network_id TEXT, address TEXT, key_digests TEXT, expected_version TEXT,"
     " tags TEXT, secure_version INT, slot_bytes INT, is_astray INT, registered_at INT, activated_at INT, seen_at INT,"
-    " booted_at INT, presence_at INT, subscribed_at INT, epoch INT) WITHOUT ROWID;"
+    " booted_at INT, presence_at INT, subscribed_at INT, epoch INT, is_deactivated INT) WITHOUT ROWID;"
     "CREATE TABLE cards (kind INT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID;"
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value INT) WITHOUT ROWID;"
     "INSERT INTO facts VALUES ('epoch', 1), ('epoch_at', 0), ('nodes', 0);"

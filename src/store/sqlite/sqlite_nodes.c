@@ -42,6 +42,7 @@ static void read_node(struct run *r, struct node *n)
     n->subscribed_at = db_get_int(r);
     int64_t epoch = db_get_int(r);
     n->is_online = epoch == c->epoch;
+    n->is_deactivated = db_get_int(r) != 0;
     if (epoch != 0 && epoch != c->epoch) {
         n->subscribed_at = 0;
         n->presence_at = c->epoch_at;
@@ -68,7 +69,8 @@ static enum err write_node(struct fleet_store *tx, enum statement statement, con
         db_text(&r, texts[i]);
     const int64_t numbers[] = {
         n->secure_version, n->slot_bytes, n->is_astray,   n->registered_at, n->activated_at,
-        n->seen_at,        n->booted_at,  n->presence_at, n->subscribed_at, n->is_online ? r.c->epoch : 0};
+        n->seen_at,        n->booted_at,  n->presence_at, n->subscribed_at, n->is_online ? r.c->epoch : 0,
+        n->is_deactivated};
     for (size_t i = 0; i < COUNT(numbers); i++)
         db_int(&r, numbers[i]);
     return db_execute(&r, why);

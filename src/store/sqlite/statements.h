@@ -5,7 +5,7 @@
 #define NODE_COLUMNS                                                                                                   \
     "id,name,fw_version,type,subtype,model,project_name,platform,network_id,address,key_digests,expected_version,"     \
     "tags,secure_version,slot_bytes,is_astray,registered_at,activated_at,seen_at,booted_at,presence_at,subscribed_at," \
-    "epoch"
+    "epoch,is_deactivated"
 #define GROUP_COLUMNS "id,name,parent_id,type,description,custom_data,query,owner,created_at,total"
 #define IMAGE_COLUMNS                                                                                                  \
     "id,name,type,model,fw_version,project_name,platform,sha256,md5,uploader,signed_by,secure_version,size_bytes,"     \
@@ -41,10 +41,11 @@
     X(NODE_UPDATE,                                                                                                     \
       "UPDATE nodes SET name=?2,fw_version=?3,type=?4,subtype=?5,model=?6,project_name=?7,platform=?8,network_id=?9,"  \
       "address=?10,key_digests=?11,expected_version=?12,tags=?13,secure_version=?14,slot_bytes=?15,is_astray=?16,"     \
-      "registered_at=?17,activated_at=?18,seen_at=?19,booted_at=?20,presence_at=?21,subscribed_at=?22,epoch=?23"       \
+      "registered_at=?17,activated_at=?18,seen_at=?19,booted_at=?20,presence_at=?21,subscribed_at=?22,epoch=?23,is_"   \
+      "deactivated=?24"                                                                                                \
       " WHERE id=?1")                                                                                                  \
     X(NODE_INSERT, "INSERT INTO nodes (" NODE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"  \
-                   "?16,?17,?18,?19,?20,?21,?22,?23)")                                                                 \
+                   "?16,?17,?18,?19,?20,?21,?22,?23,?24)")                                                             \
     X(NODE_LIST, "SELECT " NODE_COLUMNS " FROM nodes WHERE id>?1 ORDER BY id LIMIT ?2")                                \
     X(GROUP_GET, "SELECT " GROUP_COLUMNS " FROM groups WHERE id=?1")                                                   \
     X(GROUP_NAME, "SELECT " GROUP_COLUMNS " FROM groups WHERE owner=?1 AND name=?2")                                   \

@@ -7,8 +7,12 @@ static void missing_parts_are_named(void **state)
     struct broker b;
     struct why why = {{0}};
     struct keys keys = {.folder = "/nonexistent"};
-    struct broker_config c = {"/tmp/pluvio-broker-test", "127.0.0.1", 1, "no-such-broker",
-                              "/nonexistent/plugin.so",  &keys};
+    struct broker_config c = {.folder = "/tmp/pluvio-broker-test",
+                              .address = "127.0.0.1",
+                              .port = 1,
+                              .program = "no-such-broker",
+                              .plugin = "/nonexistent/plugin.so",
+                              .keys = &keys};
     (void)state;
     assert_int_equal(broker_start(&b, &c, NULL, &why), ERR_CONFIG);
     assert_non_null(strstr(why.text, "no-such-broker"));
@@ -27,7 +31,12 @@ static void a_path_too_long_for_a_socket_is_refused(void **state)
     char folder[200] = "/tmp/";
     (void)state;
     memset(folder + 5, 'x', 150);
-    struct broker_config c = {folder, "127.0.0.1", 1, "/bin/true", "/bin/true", &keys};
+    struct broker_config c = {.folder = folder,
+                              .address = "127.0.0.1",
+                              .port = 1,
+                              .program = "/bin/true",
+                              .plugin = "/bin/true",
+                              .keys = &keys};
     assert_int_equal(broker_start(&b, &c, NULL, &why), ERR_CONFIG);
     assert_non_null(strstr(why.text, "shorter path"));
     broker_stop(&b);

@@ -7,6 +7,11 @@
 #include <openssl/x509.h>
 #include <sys/stat.h>
 
+struct counted_gate {
+    struct rest_gate port;
+    int changes;
+};
+
 static int log_in_as(struct bench *b, const char *name, const char *password)
 {
     char body[8192], text[300];
@@ -515,6 +520,50 @@ static void a_makers_nodes_bring_their_certificates(void **state)
     assert_non_null(strstr(body, "\"nodes\":[\"m1\",\"m2\"]"));
 }
 
+static void note_change(struct rest_gate *gate)
+{
+    ((struct counted_gate *)gate)->changes++;
+}
+
+static void who_is_let_in_can_change(void **state)
+{
+    struct bench *b = *state;
+    struct counted_gate gate = {.port = {note_change}};
+    char body[8192], text[4096], id[80];
+    struct node node;
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    b->rest.gate = &gate.port;
+    size_t k = (size_t)snprintf(text, sizeof text, "{\"certificate\":\"");
+    for (const char *at = b->keys.ca_pem; *at; at++) {
+        if (*at == '\n')
+            text[k++] = '\\';
+        text[k++] = *at == '\n' ? 'n' : *at;
+    }
+    snprintf(text + k, sizeof text - k, "\"}");
+    assert_int_equal(CALL("POST", "/v1/admin/authorities", NULL, "{\"certificate\":\"x\"}"), 400);
+    assert_int_equal(gate.changes, 0);
+    assert_int_equal(CALL("POST", "/v1/admin/authorities", NULL, text), 200);
+    take_member(body, "authority_id", id, sizeof id);
+    assert_int_equal(gate.changes, 1);
+    assert_int_equal(CALL("GET", "/v1/admin/authorities", NULL, NULL), 200);
+    assert_non_null(strstr(body, id));
+    assert_int_equal(CALL("DELETE", "/v1/admin/authorities", QUERY("authority_id", id), NULL), 200);
+    assert_int_equal(CALL("DELETE", "/v1/admin/authorities", QUERY("authority_id", id), NULL), 404);
+    assert_int_equal(gate.changes, 2);
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1,nobody", "activate", "false"), NULL), 404);
+    assert_int_equal(fleet_node_get(&b->r->fleet, "n1", &node, NULL), ERR_NONE);
+    assert_false(node.is_deactivated); /* all or none */
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1", "activate", "maybe"), NULL), 400);
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1", "activate", "false"), NULL), 200);
+    assert_int_equal(gate.changes, 3);
+    struct fake f = {.q = {.method = "GET", .path = "/v1/node/otafetch", .listener = REST_NODES, .node_id = "n1"}};
+    assert_int_equal(ask(b, &f, body, sizeof body), 401);
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1", "activate", "true"), NULL), 200);
+    f = (struct fake){.q = {.method = "GET", .path = "/v1/node/otafetch", .listener = REST_NODES, .node_id = "n1"}};
+    assert_int_equal(ask(b, &f, body, sizeof body), 400); /* nothing for it */
+}
+
 /* --- the audit log ---------------------------------------------------------------------------- */
 
 static void changes_are_remembered_in_a_chain(void **state)
@@ -566,6 +615,7 @@ int main(void)
         WITH_REST(a_users_groups_are_their_own),
         WITH_REST(a_device_claims_credentials_and_proves_itself),
         WITH_REST(a_makers_nodes_bring_their_certificates),
+        WITH_REST(who_is_let_in_can_change),
         WITH_REST(changes_are_remembered_in_a_chain),
     };
     return cmocka_run_group_tests_name("people", tests, NULL, NULL);

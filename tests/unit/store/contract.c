@@ -36,8 +36,12 @@ static void commit(struct fleet_store *tx)
 
 static struct node put_node(struct fleet_store *tx, const char *id)
 {
-    struct node n = {
-        .seen_at = 5, .registered_at = 1, .secure_version = 3, .slot_bytes = 4000000000, .is_astray = true};
+    struct node n = {.seen_at = 5,
+                     .registered_at = 1,
+                     .secure_version = 3,
+                     .slot_bytes = 4000000000,
+                     .is_astray = true,
+                     .is_deactivated = true};
     text_copy(n.id, sizeof n.id, id);
     text_copy(n.model, sizeof n.model, "m'1\"");
     text_copy(n.tags, sizeof n.tags, "a:b\nc:d\n");
@@ -66,7 +70,7 @@ static void rows_come_back_as_they_went(void **state)
     assert_string_equal(n2.tags, n.tags);
     assert_int_equal(n2.slot_bytes, n.slot_bytes);
     assert_int_equal(n2.secure_version, 3);
-    assert_true(n2.is_astray);
+    assert_true(n2.is_astray && n2.is_deactivated);
     assert_false(n2.is_online);
     assert_int_equal(tx->ops->node_get(tx, "n2", &n2, NULL), ERR_NOT_FOUND);
 
