@@ -56,6 +56,9 @@ const char *json_name(const struct json *member);
  * values replace.  False when one of them is no object, or memory is out; then `to` may be merged in part. */
 bool json_merge(struct json *to, const struct json *from);
 
+/* Whether the bytes are UTF-8 throughout; json_parse does not ask, since nodes send what they like. */
+bool json_is_utf8(struct bytes text);
+
 /* The value written compactly, on the heap; NULL when memory is out. */
 char *json_dup_text(const struct json *value);
 

@@ -33,6 +33,26 @@ static uint32_t next_character(const unsigned char **at)
     return is_good ? value : 0xfffd;
 }
 
+bool json_is_utf8(struct bytes text)
+{
+    char padded[8] = "";
+    const unsigned char *at = text.at, *end = at + text.len;
+    while (at < end) {
+        const unsigned char *from = at;
+        size_t left = (size_t)(end - at);
+        if (left < 4) { /* never read behind the end */
+            memset(padded, 0, sizeof padded);
+            memcpy(padded, at, left);
+            from = (const unsigned char *)padded;
+        }
+        const unsigned char *next = from;
+        if (next_character(&next) == 0xfffd && !(from[0] == 0xef && from[1] == 0xbf && from[2] == 0xbd))
+            return false;
+        at += next - from;
+    }
+    return true;
+}
+
 static void put_escape(struct buf *to, uint32_t c)
 {
     if (c >= 0x10000) {

@@ -115,6 +115,8 @@ enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why
 /* `id` NULL or "": one is made.  ERR_EXISTS, ERR_NODE_ID. */
 enum err fleet_node_add(struct fleet *f, const char *id, time_ms now, struct node *to, struct why *why);
 
+enum err fleet_node_count(struct fleet *f, int64_t *count, struct why *why);
+
 /* A node that brings its own certificate, and what its maker tells of it; NULL members: nothing. */
 struct node_order {
     const char *id, *type, *model, *subtype, *key_pem, *group_id;

@@ -1,8 +1,10 @@
 #include "fleet/inner.h"
 
 #include "base/text.h"
+#include "codec/json.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum err node_add(struct tx *tx, const char *id, struct node *to)
@@ -70,6 +72,13 @@ enum err fleet_node_register(struct fleet *f, const struct node_order *order, ti
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, register_node(&tx, order, to));
+}
+
+enum err fleet_node_count(struct fleet *f, int64_t *count, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin_reading(&tx, f, why);
+    return err ? err : tx_end(&tx, tx.db->node_count(tx.s, count, why));
 }
 
 enum err fleet_node_get(struct fleet *f, const char *id, struct node *to, struct why *why)
@@ -201,6 +210,22 @@ enum err fleet_node_config(struct fleet *f, const char *id, char **to, struct wh
     return tx_end(&tx, err ? err : tx_card(&tx, CARD_CONFIG, id, to));
 }
 
+/* As it came, since people read it; bytes that are no UTF-8 would spoil every answer that shows it. */
+static enum err keep_config(struct tx *tx, const char *node_id, struct bytes payload)
+{
+    char *copy = NULL;
+    if (!json_is_utf8(payload)) {
+        if ((copy = strndup((const char *)payload.at, payload.len)) == NULL)
+            return why_set(tx->why, ERR_NO_MEMORY, "no memory");
+        for (char *at = copy; *at; at++)
+            *at = (signed char)*at < 0 ? '?' : *at;
+        payload = bytes_of_text(copy);
+    }
+    enum err err = tx->db->card_put(tx->s, CARD_CONFIG, node_id, payload, tx->why);
+    free(copy);
+    return err;
+}
+
 static enum err take_config(struct tx *tx, const char *node_id, const struct node_description *d, struct bytes payload)
 {
     struct node node;
@@ -222,8 +247,7 @@ static enum err take_config(struct tx *tx, const char *node_id, const struct nod
     node.booted_at = tx->now;
     if (node.activated_at == 0)
         node.activated_at = tx->now;
-    if ((err = node_mark_seen(tx, &node, true)) != ERR_NONE ||
-        (err = tx->db->card_put(tx->s, CARD_CONFIG, node_id, payload, tx->why)) != ERR_NONE ||
+    if ((err = node_mark_seen(tx, &node, true)) != ERR_NONE || (err = keep_config(tx, node_id, payload)) != ERR_NONE ||
         (is_changed && (err = tx_event(tx, EVENT_NODE, node_id, NULL, NULL)) != ERR_NONE))
         return err;
     return node_settle(tx, &node, false);

@@ -50,6 +50,8 @@ enum err fleet_on_params(struct fleet *f, const char *node_id, struct bytes payl
 {
     struct tx tx;
     struct json *doc;
+    if (!json_is_utf8(payload))
+        return why_set(why, ERR_FORMAT, "parameters are not UTF-8");
     enum err err = json_parse(payload, &doc, why);
     if (err != ERR_NONE)
         return err;

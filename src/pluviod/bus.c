@@ -26,7 +26,8 @@ struct bus_thread {
     pthread_t thread;
     int wake;
     atomic_bool is_stopping;
-    bool is_connected, was_told;
+    atomic_bool is_connected;
+    bool was_told;
     time_ms tick_at;
 };
 
@@ -188,6 +189,11 @@ void bus_ring(struct bus_thread *b)
     uint64_t one = 1;
     if (b != NULL && write(b->wake, &one, sizeof one) < 0)
         return; /* the counter is full: it will wake anyway */
+}
+
+bool bus_is_connected(const struct bus_thread *b)
+{
+    return b != NULL && atomic_load(&b->is_connected);
 }
 
 void bus_stop(struct bus_thread *b)

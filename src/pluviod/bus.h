@@ -23,6 +23,8 @@ enum err bus_start(struct bus_thread **bus, const struct bus_config *config, str
 
 /* Wakes the thread: something waits in the outbox.  From any thread. */
 void bus_ring(struct bus_thread *bus);
+/* From any thread. */
+bool bus_is_connected(const struct bus_thread *bus);
 void bus_stop(struct bus_thread *bus);
 
 #endif

@@ -46,6 +46,8 @@ struct server {
     struct bus_thread *bus;
     struct mail_program mail;
     struct gate gate;
+    struct rest_health health;
+    struct rest_counts counts;
     struct rest rest;
     struct scratch scratch;
     struct http *http;
@@ -195,6 +197,16 @@ static void fleet_down(struct server *s)
     fleet_deinit(&s->fleet);
 }
 
+static bool is_ready(struct rest_health *health, const char **missing)
+{
+    struct server *s = (struct server *)(void *)((char *)health - offsetof(struct server, health));
+    pthread_mutex_lock(&s->bell_lock);
+    bool is_connected = bus_is_connected(s->bus);
+    pthread_mutex_unlock(&s->bell_lock);
+    *missing = "the broker is not connected";
+    return is_connected;
+}
+
 static bool is_one_of(const char *text, const char *a, const char *b)
 {
     return strcmp(text, a) == 0 || strcmp(text, b) == 0;
@@ -222,6 +234,9 @@ static enum err rest_up(struct server *s, struct why *why)
     }
     if (!is_one_of(s->settings.sign_up, "open", "closed") || !is_one_of(s->settings.self_claim, "yes", "no"))
         return why_set(why, ERR_CONFIG, "--sign-up must be open or closed, --self-claim yes or no");
+    s->health.is_ready = is_ready;
+    s->rest.health = &s->health;
+    s->rest.counts = &s->counts;
     s->rest.gate = &s->gate.port;
     return gate_init(&s->gate, s->settings.data, &s->fleet, &s->keys, &s->http, &s->log, why);
 }
@@ -398,8 +413,22 @@ static void raise_limits(void)
     mallopt(M_ARENA_MAX, 2);
 }
 
+/* For docs/api/openapi.yaml: method, path and right of each route. */
+static int print_routes(void)
+{
+    static const char *const rights[RIGHTS] = {"self", "view", "operate", "admin", "super"};
+    size_t count;
+    const struct rest_route *routes = rest_routes(&count);
+    for (size_t i = 0; i < count; i++)
+        printf("%s %s %s\n", routes[i].method, routes[i].path,
+               routes[i].auth == REST_TOKEN ? rights[routes[i].right] : "-");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--routes") == 0)
+        return print_routes();
     static struct server server;
     struct server *s = &server;
     struct why why = {{0}};

@@ -16,7 +16,7 @@ static void write_body(struct json_out *out, struct bytes body)
     static const char *const secrets[] = {"password",   "newpassword",    "verification_code",
                                           "secret_key", "base64_fwimage", "challenge_response"};
     struct json *doc, *stars;
-    if (body.len == 0 || json_parse(body, &doc, NULL) != ERR_NONE)
+    if (body.len == 0 || !json_is_utf8(body) || json_parse(body, &doc, NULL) != ERR_NONE)
         return;
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         char patch[64];

@@ -11,6 +11,8 @@
 HANDLER(get_api_versions);
 HANDLER(get_mqtt_host);
 HANDLER(get_health);
+HANDLER(get_ready);
+HANDLER(get_metrics);
 HANDLER(post_login);
 HANDLER(post_user);
 HANDLER(put_forgotten);
@@ -122,7 +124,8 @@ const char *query_node(const struct rest_request *q);
 /* The node must be the user's; administrators may look after all.  ERR_NODE_ID for NULL, ERR_NOT_THE_USERS. */
 enum err users_node(struct rest *rest, const struct rest_request *q, const char *node_id, struct why *why);
 
-/* The body as a JSON object: ERR_BODY. */
+/* The body as JSON, and as a JSON object: ERR_BODY. */
+enum err body_json(const struct rest_request *q, struct json **doc, struct why *why);
 enum err body_object(const struct rest_request *q, struct json **doc, struct why *why);
 
 /* "tags": of a node's lines of tags. */

@@ -14,6 +14,8 @@ static const struct rest_route routes[] = {
     {"GET", "/mqtt_host", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_mqtt_host, NULL},
     {"GET", "/v1/mqtt_host", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_mqtt_host, NULL},
     {"GET", "/healthz", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_health, NULL},
+    {"GET", "/readyz", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_ready, NULL},
+    {"GET", "/metrics", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_metrics, NULL},
     {"POST", "/v1/login2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_login, NULL},
     {"POST", "/v1/user2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_user, NULL},
     {"PUT", "/v1/forgotpassword2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, put_forgotten, NULL},
@@ -201,10 +203,18 @@ enum err query_int(const struct rest_request *q, const char *name, int64_t least
     return ERR_NONE;
 }
 
+enum err body_json(const struct rest_request *q, struct json **doc, struct why *why)
+{
+    if (!json_is_utf8(q->body))
+        return why_set(why, ERR_BODY, "request body is not UTF-8");
+    return json_parse(q->body, doc, why) == ERR_NONE ? ERR_NONE : why_add(why, ERR_BODY, "request body");
+}
+
 enum err body_object(const struct rest_request *q, struct json **doc, struct why *why)
 {
-    if (json_parse(q->body, doc, why) != ERR_NONE)
-        return why_add(why, ERR_BODY, "request body");
+    enum err err = body_json(q, doc, why);
+    if (err != ERR_NONE)
+        return err;
     if (json_is_object(*doc))
         return ERR_NONE;
     json_free(*doc);
@@ -399,6 +409,8 @@ void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_
                  q->path, err_http_status(err), why_text(&why, err));
         rest_fail(p, err, &why);
     }
+    if (rest->counts != NULL)
+        atomic_fetch_add(&rest->counts->by_class[p->status / 100 % 6], 1);
 }
 
 /* --- small ones ------------------------------------------------------------------------------- */

@@ -17,6 +17,8 @@
 #include "fleet/fleet.h"
 #include "keys/keys.h"
 
+#include <stdatomic.h>
+
 #define REST_BODY_MAX    (64 * 1024)           /* JSON bodies */
 #define REST_BASE64_MAX  (7 * 1024 * 1024)     /* a 5 MB image in base64, with its JSON around it */
 #define REST_UPLOAD_MAX  (200LL * 1024 * 1024) /* images by upload URL */
@@ -83,6 +85,16 @@ struct rest_gate {
     void (*changed)(struct rest_gate *gate);
 };
 
+/* What else has to run for the server to be of use; `*missing` says what does not. */
+struct rest_health {
+    bool (*is_ready)(struct rest_health *health, const char **missing);
+};
+
+/* What was answered, by hundreds of the status. */
+struct rest_counts {
+    atomic_llong by_class[6];
+};
+
 /* Brings a letter to a person; NULL in `struct rest`: nobody does. */
 struct rest_mail {
     void (*send)(struct rest_mail *mail, const char *to, const char *subject, const char *text);
@@ -102,9 +114,11 @@ struct rest {
     const struct web_page *pages; /* the dashboard; ends with path NULL */
     struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
     struct rest_mail *mail;
-    struct rest_gate *gate; /* NULL: nobody has to know */
-    bool may_sign_up;       /* strangers may make themselves end users */
-    bool may_self_claim;    /* a node may claim its own certificate, without a user */
+    struct rest_gate *gate;     /* NULL: nobody has to know */
+    struct rest_health *health; /* NULL: nothing else */
+    struct rest_counts *counts; /* NULL: nobody counts */
+    bool may_sign_up;           /* strangers may make themselves end users */
+    bool may_self_claim;        /* a node may claim its own certificate, without a user */
 };
 
 /* NULL with the error answer written when no route fits, or when the request is not allowed here. */

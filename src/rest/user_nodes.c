@@ -214,9 +214,9 @@ static enum err send_to_each(struct rest *rest, const struct rest_request *q, st
 HANDLER(put_user_node_params)
 {
     struct json *doc;
-    if (json_parse(q->body, &doc, why) != ERR_NONE)
-        return why_add(why, ERR_BODY, "request body");
-    enum err err;
+    enum err err = body_json(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
     if (!json_is_object(doc))
         err = send_to_each(rest, q, p, doc, why);
     else if ((err = send_params(rest, q, query_node(q), doc, why)) == ERR_NONE)
