@@ -121,7 +121,7 @@ answers() { exec 3<>"/dev/tcp/127.0.0.1/$http" && printf 'GET /healthz HTTP/1.0\
 
 start() {  # prints the milliseconds from start to the first answer
   local from; from=$(now_us)
-  "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node" --mqtt-port "$mqtt" --log-level error 2>>"$work/log" &
+  "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node" --mqtt-port "$mqtt" --max-requests 0 --log-level error 2>>"$work/log" &
   pid=$!
   until (answers) 2>/dev/null; do sleep 0.002; done
   ms=$((($(now_us) - from) / 1000))

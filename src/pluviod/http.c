@@ -44,7 +44,7 @@ struct exchange {
     const struct rest_route *route;
     struct buf body;
     int body_fd;
-    char method[16], path[1024], node_id[NODE_ID_SIZE], body_file[600];
+    char method[16], path[1024], node_id[NODE_ID_SIZE], address[INET_ADDRSTRLEN], body_file[600];
     bool is_too_big, has_io_error, is_handled;
     struct exchange *next; /* in the workers' queue */
 };
@@ -119,6 +119,14 @@ static bool read_node_id(struct http *h, struct MHD_Connection *connection, char
     return is_good;
 }
 
+static void read_address(struct MHD_Connection *connection, char *to, size_t size)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr_in *in = info ? (const struct sockaddr_in *)(const void *)info->client_addr : NULL;
+    if (in == NULL || in->sin_family != AF_INET || inet_ntop(AF_INET, &in->sin_addr, to, (socklen_t)size) == NULL)
+        to[0] = '\0';
+}
+
 static struct exchange *new_exchange(struct listener *l, struct MHD_Connection *connection, const char *method,
                                      const char *path)
 {
@@ -133,7 +141,9 @@ static struct exchange *new_exchange(struct listener *l, struct MHD_Connection *
     text_copy(x->path, sizeof x->path, path);
     snprintf(x->body_file, sizeof x->body_file, "%s/body-%u", l->http->config.upload_folder,
              atomic_fetch_add(&l->http->next_body, 1));
+    read_address(connection, x->address, sizeof x->address);
     x->request = (struct rest_request){.method = x->method,
+                                       .address = x->address[0] ? x->address : NULL,
                                        .path = x->path,
                                        .listener = l->kind,
                                        .query = get_query,

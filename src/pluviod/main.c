@@ -48,6 +48,7 @@ struct server {
     struct gate gate;
     struct rest_health health;
     struct rest_counts counts;
+    struct limiter users, strangers;
     struct rest rest;
     struct scratch scratch;
     struct http *http;
@@ -235,6 +236,10 @@ static enum err rest_up(struct server *s, struct why *why)
     if (!is_one_of(s->settings.sign_up, "open", "closed") || !is_one_of(s->settings.self_claim, "yes", "no"))
         return why_set(why, ERR_CONFIG, "--sign-up must be open or closed, --self-claim yes or no");
     s->health.is_ready = is_ready;
+    limiter_init(&s->users, strtod(s->settings.max_requests, NULL), strtod(s->settings.max_requests, NULL) * 3);
+    limiter_init(&s->strangers, strtod(s->settings.max_logins, NULL), strtod(s->settings.max_logins, NULL) * 10);
+    s->rest.users = &s->users;
+    s->rest.strangers = &s->strangers;
     s->rest.health = &s->health;
     s->rest.counts = &s->counts;
     s->rest.gate = &s->gate.port;

@@ -67,6 +67,9 @@ static const struct setting {
     {"max-bytes", TEXT(max_bytes), "0", "N/s", "Bytes of images that are offered: 500k/s, 5M/s; 0: no limit", 4},
     {"max-per-network", TEXT(max_per_network), "0", "NODES",
      "Nodes of one local network at work at a time; 0: no limit", 4},
+    {"max-requests", TEXT(max_requests), "200", "N", "Requests of one user in a second; 0: no limit (default: 200)", 4},
+    {"max-logins", TEXT(max_logins), "5", "N",
+     "Requests with passwords or codes from one address in a second; 0: no limit (default: 5)", 4},
     {"fault", TEXT(fault), "", "TEXT",
      "For tests: die by SIGKILL when a status report that contains TEXT has come in from the broker and before "
      "anything is written",

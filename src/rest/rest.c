@@ -276,6 +276,14 @@ enum err token_user(struct rest *rest, struct rest_request *q, struct why *why)
     return err == ERR_NOT_FOUND ? why_set(why, ERR_UNAUTHORIZED, "the token's user does not exist any more") : err;
 }
 
+static enum err ask_limit(struct limiter *limiter, const char *who, time_ms now, struct why *why)
+{
+    int64_t wait_ms = 0;
+    if (limiter == NULL || limiter_ask(limiter, who, now, &wait_ms))
+        return ERR_NONE;
+    return why_set(why, ERR_RATE, "too many requests: wait %lld ms", (long long)wait_ms);
+}
+
 static enum err check_node(struct rest *rest, const struct rest_request *q, struct why *why)
 {
     struct node node;
@@ -292,7 +300,10 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
     enum err err;
     switch (route->auth) {
     case REST_OPEN:
-        return ERR_NONE;
+        /* What is cheap to answer is free; passwords and codes are not. */
+        return strcmp(q->method, "GET") == 0 || q->address == NULL
+                   ? ERR_NONE
+                   : ask_limit(rest->strangers, q->address, q->now, why);
     case REST_SIGNED_URL:
         return url_check(rest->keys, strcmp(q->method, "HEAD") == 0 ? "GET" : q->method, q->path, query(q, "e"),
                          query(q, "s"), q->now, why);
@@ -305,6 +316,8 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
         return err;
     if (q->user.is_disabled)
         return why_set(why, ERR_UNAUTHORIZED, "the user %s is disabled", q->user.name);
+    if ((err = ask_limit(rest->users, q->user.id, q->now, why)) != ERR_NONE)
+        return err;
     return user_may(&q->user, route->right) ? ERR_NONE
                                             : why_set(why, ERR_FORBIDDEN, "%s %s is not for the role %s", q->method,
                                                       q->path, role_text(q->user.role));

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "fleet/fleet.h"
 #include "keys/keys.h"
+#include "rest/limit.h"
 
 #include <stdatomic.h>
 
@@ -34,6 +35,7 @@ struct rest_request {
     const char *method, *path;
     enum rest_listener listener;
     const char *node_id;   /* REST_NODES: common name of the verified client certificate */
+    const char *address;   /* the client's; NULL: not known */
     struct bytes body;     /* routes with a body in memory */
     const char *body_file; /* routes with a body in a file: its path; the handler may move it away */
     int64_t body_file_len;
@@ -114,11 +116,12 @@ struct rest {
     const struct web_page *pages; /* the dashboard; ends with path NULL */
     struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
     struct rest_mail *mail;
-    struct rest_gate *gate;     /* NULL: nobody has to know */
-    struct rest_health *health; /* NULL: nothing else */
-    struct rest_counts *counts; /* NULL: nobody counts */
-    bool may_sign_up;           /* strangers may make themselves end users */
-    bool may_self_claim;        /* a node may claim its own certificate, without a user */
+    struct rest_gate *gate;            /* NULL: nobody has to know */
+    struct rest_health *health;        /* NULL: nothing else */
+    struct limiter *users, *strangers; /* limits for users, and for addresses without a token; NULL: none */
+    struct rest_counts *counts;        /* NULL: nobody counts */
+    bool may_sign_up;                  /* strangers may make themselves end users */
+    bool may_self_claim;               /* a node may claim its own certificate, without a user */
 };
 
 /* NULL with the error answer written when no route fits, or when the request is not allowed here. */

@@ -36,7 +36,7 @@ die() { echo "FAILED: $*" >&2; exit 1; }
 
 start_server() {  # start_server [OPTION...]
   spawn "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node_port" --mqtt-port "$mqtt" \
-    --log-level debug "${server_options[@]}" "$@" >>"$work/pluviod.log" 2>&1 &
+    --log-level debug --max-requests 0 --max-logins 0 "${server_options[@]}" "$@" >>"$work/pluviod.log" 2>&1 &
   server_pid=$!
   wait_for 60 curl -sf "http://127.0.0.1:$http/healthz" || die "the server did not start"
 }

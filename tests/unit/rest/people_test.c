@@ -564,6 +564,42 @@ static void who_is_let_in_can_change(void **state)
     assert_int_equal(ask(b, &f, body, sizeof body), 400); /* nothing for it */
 }
 
+static void who_asks_too_often_waits(void **state)
+{
+    struct bench *b = *state;
+    static struct limiter users, strangers;
+    char body[4096];
+    int64_t wait_ms;
+    limiter_init(&users, 2, 3);
+    limiter_init(&strangers, 1, 2);
+    log_in(b);
+    b->rest.users = &users;
+    b->rest.strangers = &strangers;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 429);
+    assert_non_null(strstr(body, "\"error_code\":100070"));
+    b->r->now += 500;
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 429);
+    static const char wrong[] = "{\"user_name\":\"nobody@h\",\"password\":\"x\"}";
+    for (int i = 0; i < 4; i++) {
+        struct fake f = {.q = {.method = "POST", .path = "/v1/login2", .address = i < 3 ? "192.0.2.1" : "192.0.2.2"}};
+        f.q.body = bytes_of_text(wrong);
+        assert_int_equal(ask_openly(b, &f, body, sizeof body), i == 2 ? 429 : 400);
+    }
+    assert_int_equal(CALL("GET", "/healthz", NULL, NULL), 200);
+    /* The table is small: others come and go, nobody is lost for good. */
+    for (int i = 0; i < 20000; i++) {
+        char who[16];
+        snprintf(who, sizeof who, "u%d", i);
+        assert_true(limiter_ask(&users, who, b->r->now + i, &wait_ms));
+    }
+    limiter_init(&users, 0, 0);
+    for (int i = 0; i < 100; i++)
+        assert_true(limiter_ask(&users, "x", 1, &wait_ms));
+}
+
 /* --- the audit log ---------------------------------------------------------------------------- */
 
 static void changes_are_remembered_in_a_chain(void **state)
@@ -616,6 +652,7 @@ int main(void)
         WITH_REST(a_device_claims_credentials_and_proves_itself),
         WITH_REST(a_makers_nodes_bring_their_certificates),
         WITH_REST(who_is_let_in_can_change),
+        WITH_REST(who_asks_too_often_waits),
         WITH_REST(changes_are_remembered_in_a_chain),
     };
     return cmocka_run_group_tests_name("people", tests, NULL, NULL);
