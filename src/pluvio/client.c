@@ -29,6 +29,21 @@ static void take(const struct json *doc, const char *key, char *to, size_t size)
     text_copy(to, size, json_text(json_get(doc, key)));
 }
 
+/* An API token in the environment takes the session's place: for scripts. */
+static bool take_environment(struct client *c)
+{
+    const char *token = getenv("PLUVIO_TOKEN"), *server = getenv("PLUVIO_SERVER"), *ca = getenv("PLUVIO_CA_FILE");
+    if (server != NULL)
+        text_copy(c->server, sizeof c->server, server);
+    if (ca != NULL)
+        text_copy(c->ca_file, sizeof c->ca_file, ca);
+    if (token == NULL)
+        return false;
+    text_copy(c->access, sizeof c->access, token);
+    c->refresh[0] = '\0';
+    return c->server[0] != '\0';
+}
+
 enum err client_open(struct client *c, struct why *why)
 {
     char text[SESSION_MAX];
@@ -38,8 +53,11 @@ enum err client_open(struct client *c, struct why *why)
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
     if (fd >= 0)
         close(fd);
+    if (n < 0 && take_environment(c))
+        return ERR_NONE;
     if (n < 0)
-        return why_set(why, ERR_UNAUTHORIZED, "not logged in: run `pluvio login --server URL` first");
+        return why_set(why, ERR_UNAUTHORIZED,
+                       "not logged in: run `pluvio login --server URL` first, or set PLUVIO_SERVER and PLUVIO_TOKEN");
     if (json_parse(bytes_of(text, (size_t)n), &doc, why) != ERR_NONE)
         return why_add(why, ERR_CONFIG, "session %s", c->path);
     take(doc, "server", c->server, sizeof c->server);
@@ -48,7 +66,9 @@ enum err client_open(struct client *c, struct why *why)
     take(doc, "refresh", c->refresh, sizeof c->refresh);
     take(doc, "user", c->user, sizeof c->user);
     json_free(doc);
-    return ERR_NONE;
+    take_environment(c);
+    return c->access[0] ? ERR_NONE
+                        : why_set(why, ERR_UNAUTHORIZED, "logged out: run `pluvio login --server %s` first", c->server);
 }
 
 static void make_folders(const char *path)

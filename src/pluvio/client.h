@@ -1,7 +1,8 @@
 /*
  * client.h - the command line's connection to a server: where it is, who we are, one call.
  *
- * The session lies in $PLUVIO_SESSION, else ~/.config/pluvio/session.json (mode 0600): server, tokens, trusted
+ * PLUVIO_TOKEN (an API token), PLUVIO_SERVER and PLUVIO_CA_FILE in the environment take the session's place, or part of
+ * it.  The session lies in $PLUVIO_SESSION, else ~/.config/pluvio/session.json (mode 0600): server, tokens, trusted
  * authority.
  */
 #ifndef PLUVIO_PLUVIO_CLIENT_H

@@ -407,6 +407,16 @@ static enum err job_question(const struct options *o, const char *path, const ch
     return client_call(&c, "GET", with_id, NULL, doc, why);
 }
 
+static void print_verdict(const struct json *doc)
+{
+    time_t next = (time_t)(int_of(doc, "next_ms") / 1000);
+    char text[40] = "";
+    struct tm when;
+    if (json_get(doc, "next_ms") != NULL && localtime_r(&next, &when) != NULL)
+        strftime(text, sizeof text, "; next at %Y-%m-%d %H:%M:%S", &when);
+    printf("%s (%s)%s.\n", text_of(doc, "reason"), text_of(doc, "decision"), text);
+}
+
 enum err command_job_why(int argc, char **argv, struct why *why)
 {
     static const struct command_line line = {no_rows, "JOB NODE-ID",
@@ -417,14 +427,58 @@ enum err command_job_why(int argc, char **argv, struct why *why)
     enum err err = job_question(&o, "/v1/admin/otajob/why", o.arguments[1], &doc, why);
     if (err == ERR_NONE && o.is_json)
         print_json(doc);
+    else if (err == ERR_NONE)
+        print_verdict(doc);
+    json_free(doc);
+    return err;
+}
+
+static enum err why_of(struct client *c, const char *job_id, const char *node_id, const char *name, bool is_json,
+                       struct why *why)
+{
+    struct buf path = {0};
+    struct json *doc = NULL;
+    buf_addf(&path, "/v1/admin/otajob/why?ota_job_id=%s&node_id=", job_id);
+    http_escape(&path, node_id);
+    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
+    buf_deinit(&path);
+    if (err == ERR_NONE && is_json)
+        print_json(doc);
     else if (err == ERR_NONE) {
-        time_t next = (time_t)(int_of(doc, "next_ms") / 1000);
-        char text[40] = "";
-        struct tm when;
-        if (json_get(doc, "next_ms") != NULL && localtime_r(&next, &when) != NULL)
-            strftime(text, sizeof text, "; next at %Y-%m-%d %H:%M:%S", &when);
-        printf("%s (%s)%s.\n", text_of(doc, "reason"), text_of(doc, "decision"), text);
+        printf("%s: ", name);
+        print_verdict(doc);
     }
+    json_free(doc);
+    return err;
+}
+
+/* Every job that is under way, or one. */
+enum err command_why(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {
+        no_rows, "NODE-ID [JOB]", "Why a node was or was not offered a job, or any that is under way, and when next.",
+        1, 2};
+    struct options o;
+    struct client c;
+    struct json *doc = NULL;
+    char id[64];
+    unsigned active = 0;
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE && o.count > 1) {
+        err = find_by_name(&c, &jobs, o.arguments[1], id, sizeof id, why);
+        return err ? err : why_of(&c, id, o.arguments[0], o.arguments[1], o.is_json, why);
+    }
+    if (err == ERR_NONE)
+        err = client_call(&c, "GET", "/v1/admin/otajob?num_records=100", NULL, &doc, why);
+    JSON_EACH (job, err == ERR_NONE ? json_get(doc, "ota_jobs") : NULL) {
+        if (err != ERR_NONE || strcmp(text_of(job, "status"), "active") != 0)
+            continue;
+        active++;
+        err = why_of(&c, text_of(job, "ota_job_id"), o.arguments[0], text_of(job, "ota_job_name"), o.is_json, why);
+    }
+    if (err == ERR_NONE && active == 0 && !o.is_json)
+        printf("No job is under way.\n");
     json_free(doc);
     return err;
 }

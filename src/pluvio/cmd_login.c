@@ -107,3 +107,22 @@ enum err command_login(int argc, char **argv, struct why *why)
         printf("Logged in to %s as %s.\n", c.server, c.user);
     return err;
 }
+
+enum err command_logout(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {{NULL, 0, NULL, NULL}};
+    static const struct command_line line = {rows, "", "End all of your sessions, and forget this one.", 0, 0};
+    struct options o;
+    struct client c;
+    struct json *doc = NULL;
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = client_call(&c, "POST", "/v1/logout2", "{}", &doc, why);
+    json_free(doc);
+    if (err != ERR_NONE)
+        return err;
+    c.access[0] = c.refresh[0] = '\0';
+    printf("Logged out.\n");
+    return client_save(&c, why);
+}

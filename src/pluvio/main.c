@@ -15,9 +15,27 @@ static const struct command {
     enum err (*run)(int argc, char **argv, struct why *why);
 } commands[] = {
     {"login", NULL, "Log in to a server and remember the session", command_login},
+    {"logout", NULL, "End all of your sessions", command_logout},
+    {"whoami", NULL, "Tell who is logged in", command_whoami},
+    {"why", NULL, "Why a node was or was not offered what is under way, and when next", command_why},
+    {"getnodes", NULL, "List the nodes that are yours", command_getnodes},
+    {"getnodeconfig", NULL, "What a node says of itself", command_getnodeconfig},
+    {"getnodestatus", NULL, "Whether a node is connected", command_getnodestatus},
+    {"getparams", NULL, "A node's parameters", command_getparams},
+    {"setparams", NULL, "Set parameters of nodes", command_setparams},
+    {"removenode", NULL, "Give a node of yours up", command_removenode},
+    {"otaupgrade", NULL, "Update one node by a parameter, with its progress", command_otaupgrade},
     {"node", "add", "Register a node and make its credentials and fctry partition", command_node_add},
     {"node", "fctry", "Make a fctry partition from credentials that you have", command_node_fctry},
     {"node", "list", "List nodes with their versions and whether they are online", command_node_list},
+    {"node", "show", "All that is known of a node", command_node_show},
+    {"node", "tag", "Give a node tags", command_node_tag},
+    {"node", "untag", "Take tags from a node", command_node_untag},
+    {"node", "activate", "Let a node in that was deactivated", command_node_activate},
+    {"node", "deactivate", "Throw a node out, and let it in no more", command_node_deactivate},
+    {"authority", "add", "Let in nodes of a maker's own certificate authority", command_authority_add},
+    {"authority", "list", "List such authorities", command_authority_list},
+    {"authority", "delete", "Let their nodes in no more", command_authority_delete},
     {"simulator", "add", "Register simulated nodes, for pluvio-fleet", command_simulator_add},
     {"image", "inspect", "Explain an image file, and whether it is whole and runs on a chip", command_image_inspect},
     {"image", "pack", "Wrap a Linux program in an ESP image, for Linux nodes", command_image_pack},
@@ -25,6 +43,8 @@ static const struct command {
     {"image", "decrypt", "Open an encrypted image", command_image_decrypt},
     {"image", "upload", "Verify and upload an image", command_image_upload},
     {"image", "list", "List uploaded images", command_image_list},
+    {"image", "archive", "Archive an image", command_image_archive},
+    {"image", "delete", "Delete an image", command_image_delete},
     {"sign", "key", "Generate a signing key", command_sign_key},
     {"sign", "public", "Extract a key's public half", command_sign_public},
     {"sign", "digest", "Print a key's digest, as eFuses hold it", command_sign_digest},
@@ -62,6 +82,16 @@ static const struct command {
     {"job", "cancel", "Offer a job to no further node", command_job_cancel},
     {"group", "add", "Make a group of nodes, by name or by a query", command_group_add},
     {"group", "list", "List groups", command_group_list},
+    {"group", "delete", "Delete a group", command_group_delete},
+    {"user", "add", "Make a user", command_user_add},
+    {"user", "list", "List users", command_user_list},
+    {"user", "edit", "Change a user's role or password", command_user_edit},
+    {"user", "delete", "Delete a user", command_user_delete},
+    {"token", "add", "Make an API token", command_token_add},
+    {"token", "list", "List your API tokens", command_token_list},
+    {"token", "delete", "Withdraw an API token", command_token_delete},
+    {"audit", "list", "List what people changed", command_audit_list},
+    {"audit", "verify", "Whether the audit log is as it was written", command_audit_verify},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -73,7 +103,7 @@ static void print_help(FILE *to)
                 "ESP firmware.\n\nCommands:\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         char name[40];
-        bool is_first = i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0;
+        bool is_first = i == 0 || (strcmp(commands[i].noun, commands[i - 1].noun) != 0 && commands[i].verb != NULL);
         snprintf(name, sizeof name, "%s %s", commands[i].noun, commands[i].verb ? commands[i].verb : "");
         fprintf(to, "%s  %-18s %s\n", is_first && i > 0 ? "\n" : "", name, commands[i].help);
     }
@@ -86,6 +116,7 @@ static void print_help(FILE *to)
                 "  pluvio sign key --type p256 --output signing.pem\n"
                 "  pluvio sign image --key signing.pem app.bin\n"
                 "  pluvio image inspect app.bin\n\n"
+                "For scripts: PLUVIO_SERVER and PLUVIO_TOKEN (from `pluvio token add`) take the session's place.\n\n"
                 "Exit status: 0 success; 1 a watched job did not succeed everywhere; 64 wrong usage; 65 bad input;\n"
                 "66 not found; 69 server not reached; 73 exists already; 74 input or output failed; 77 not logged in "
                 "or not allowed.\n");

@@ -1,0 +1,294 @@
+/* Users, API tokens, the audit log, authorities: commands that are one call each, and their lists. */
+#include "pluvio/calls.h"
+
+#include "base/text.h"
+#include "pluvio/listing.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const struct option_row no_rows[] = {{NULL, 0, NULL, NULL}};
+
+static const struct option_row user_rows[] = {
+    {"role", 'r', "ROLE", "user, viewer, operator, admin or super_admin (default: user)"},
+    {"password-file", 'p', "FILE", "File whose first line is the password (- is standard input)"},
+    {NULL, 0, NULL, NULL},
+};
+
+static const struct option_row token_rows[] = {
+    {"role", 'r', "ROLE", "At most what it may do: user, viewer, operator, admin, super_admin (default: your role)"},
+    {"days", 'd', "N", "How long it is good (default: for ever)"},
+    {NULL, 0, NULL, NULL},
+};
+
+/* One function for each row: the table of commands wants them. */
+#define CALL(name, ...)                                                                                                \
+    enum err command_##name(int argc, char **argv, struct why *why)                                                    \
+    {                                                                                                                  \
+        static const struct call call = __VA_ARGS__;                                                                   \
+        return call_run(&call, argc, argv, why);                                                                       \
+    }
+
+CALL(whoami, {{no_rows, "", "Tell who is logged in.", 0, 0}, "GET", "/v1/user", {NULL}, NULL, "%s", "user_name"})
+CALL(user_add,
+     {{user_rows, "NAME", "Make a user. A password has 8 characters at least, of both cases, and a digit.", 1, 1},
+      "POST",
+      "/v1/admin/users",
+      {"user_name"},
+      NULL,
+      "User %s added.",
+      NULL})
+CALL(user_edit, {{user_rows, "NAME", "Change a user's role or password; a lock after wrong passwords ends.", 1, 1},
+                 "PUT",
+                 "/v1/admin/users",
+                 {"?user_name"},
+                 NULL,
+                 "User %s changed.",
+                 "user_name"})
+CALL(user_delete, {{no_rows, "NAME", "Delete a user, with what is theirs alone.", 1, 1},
+                   "DELETE",
+                   "/v1/admin/users",
+                   {"?user_name"},
+                   NULL,
+                   "User %s deleted.",
+                   NULL})
+CALL(token_add, {{token_rows, "NAME", "Make an API token of your own. It is shown once.", 1, 1},
+                 "POST",
+                 "/v1/user/tokens",
+                 {"name"},
+                 NULL,
+                 "%s",
+                 "token"})
+CALL(token_delete, {{no_rows, "TOKEN-ID", "Withdraw an API token.", 1, 1},
+                    "DELETE",
+                    "/v1/user/tokens",
+                    {"?token_id"},
+                    NULL,
+                    "Token %s withdrawn.",
+                    NULL})
+CALL(authority_add,
+     {{no_rows, "FILE", "Let in nodes whose certificates this authority signed (a certificate in PEM).", 1, 1},
+      "POST",
+      "/v1/admin/authorities",
+      {"@certificate"},
+      NULL,
+      "Nodes of %s are let in.",
+      "subject"})
+CALL(authority_delete, {{no_rows, "AUTHORITY-ID", "Let its nodes in no more.", 1, 1},
+                        "DELETE",
+                        "/v1/admin/authorities",
+                        {"?authority_id"},
+                        NULL,
+                        "Its nodes are not let in any more.",
+                        NULL})
+CALL(node_activate, {{no_rows, "NODE-ID", "Let a node in that was deactivated.", 1, 1},
+                     "PUT",
+                     "/v1/admin/nodes",
+                     {"?node_id"},
+                     "activate=true",
+                     "Node %s is let in.",
+                     NULL})
+CALL(node_deactivate, {{no_rows, "NODE-ID", "Throw a node out, and let it in no more.", 1, 1},
+                       "PUT",
+                       "/v1/admin/nodes",
+                       {"?node_id"},
+                       "activate=false",
+                       "Node %s is out.",
+                       NULL})
+CALL(node_tag, {{no_rows, "NODE-ID KEY:VALUE...", "Give a node tags.", 2, ARGUMENTS_MAX},
+                "PUT",
+                "/v1/admin/nodes",
+                {"?node_id", "[tags"},
+                NULL,
+                "Node %s has its tags.",
+                NULL})
+CALL(node_untag, {{no_rows, "NODE-ID KEY:VALUE...", "Take tags from a node.", 2, ARGUMENTS_MAX},
+                  "DELETE",
+                  "/v1/admin/nodes",
+                  {"?node_id", "[tags"},
+                  NULL,
+                  "Node %s has them no more.",
+                  NULL})
+CALL(node_show, {{no_rows, "NODE-ID", "All that is known of a node.", 1, 1},
+                 "GET",
+                 "/v1/admin/nodes",
+                 {"?node_id"},
+                 NULL,
+                 NULL,
+                 NULL})
+CALL(group_delete, {{no_rows, "GROUP-ID", "Delete a group.", 1, 1},
+                    "DELETE",
+                    "/v1/admin/node_group",
+                    {"?group_id"},
+                    NULL,
+                    "Group %s deleted.",
+                    NULL})
+CALL(image_archive, {{no_rows, "IMAGE-ID", "Archive an image: no new job takes it.", 1, 1},
+                     "PUT",
+                     "/v1/admin/otaimage",
+                     {"?ota_image_id"},
+                     "archive=true",
+                     "Image %s is archived.",
+                     NULL})
+CALL(image_delete, {{no_rows, "IMAGE-ID", "Delete an image that no job uses.", 1, 1},
+                    "DELETE",
+                    "/v1/admin/otaimage",
+                    {"?ota_image_id"},
+                    NULL,
+                    "Image %s deleted.",
+                    NULL})
+CALL(getnodeconfig, {{no_rows, "NODE-ID", "What a node says of itself.", 1, 1},
+                     "GET",
+                     "/v1/user/nodes/config",
+                     {"?nodeid"},
+                     NULL,
+                     NULL,
+                     NULL})
+CALL(getnodestatus, {{no_rows, "NODE-ID", "Whether a node is connected.", 1, 1},
+                     "GET",
+                     "/v1/user/nodes/status",
+                     {"?nodeid"},
+                     NULL,
+                     NULL,
+                     NULL})
+CALL(
+    getparams,
+    {{no_rows, "NODE-ID", "A node's parameters.", 1, 1}, "GET", "/v1/user/nodes/params", {"?nodeid"}, NULL, NULL, NULL})
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+static void print_time(int64_t s)
+{
+    char text[32] = "-";
+    time_t at = (time_t)s;
+    struct tm when;
+    if (s > 0 && localtime_r(&at, &when) != NULL)
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M", &when);
+    printf("%-17s", text);
+}
+
+static void print_user_head(void)
+{
+    printf("%s%-32s %-12s %-17s %s%s\n", style(STYLE_BOLD), "USER", "ROLE", "SINCE", "STATE", style(STYLE_NONE));
+}
+
+static void print_user(const struct json *user)
+{
+    bool is_verified = true, is_disabled = false;
+    json_bool(json_get(user, "verified"), &is_verified);
+    json_bool(json_get(user, "disabled"), &is_disabled);
+    printf("%-32s %-12s ", text_of(user, "user_name"), text_of(user, "role"));
+    print_time(int_of(user, "created_at"));
+    printf(" %s\n", is_disabled                         ? "disabled"
+                    : !is_verified                      ? "not verified"
+                    : int_of(user, "locked_until") != 0 ? "locked for a while"
+                                                        : "");
+}
+
+enum err command_user_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing users = {.path = "/v1/admin/users",
+                                         .members = "users",
+                                         .help = "List users.",
+                                         .print_head = print_user_head,
+                                         .print_row = print_user};
+    return list_all(&users, argc, argv, why);
+}
+
+static void print_token_head(void)
+{
+    printf("%s%-24s %-12s %-17s %s%s\n", style(STYLE_BOLD), "TOKEN-ID", "ROLE", "GOOD UNTIL", "NAME",
+           style(STYLE_NONE));
+}
+
+static void print_token(const struct json *token)
+{
+    printf("%-24s %-12s ", text_of(token, "token_id"), text_of(token, "role"));
+    print_time(int_of(token, "expires_at"));
+    printf(" %s\n", text_of(token, "name"));
+}
+
+enum err command_token_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing tokens = {.path = "/v1/user/tokens",
+                                          .members = "tokens",
+                                          .help = "List your API tokens.",
+                                          .print_head = print_token_head,
+                                          .print_row = print_token};
+    return list_all(&tokens, argc, argv, why);
+}
+
+static void print_authority_head(void)
+{
+    printf("%s%-64s %s%s\n", style(STYLE_BOLD), "AUTHORITY-ID", "SUBJECT", style(STYLE_NONE));
+}
+
+static void print_authority(const struct json *authority)
+{
+    printf("%-64s %s\n", text_of(authority, "authority_id"), text_of(authority, "subject"));
+}
+
+enum err command_authority_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing authorities = {.path = "/v1/admin/authorities",
+                                               .members = "authorities",
+                                               .help = "List makers' authorities whose nodes are let in.",
+                                               .print_head = print_authority_head,
+                                               .print_row = print_authority};
+    return list_all(&authorities, argc, argv, why);
+}
+
+static void print_entry_head(void)
+{
+    printf("%s%-7s %-17s %-24s %-16s %s%s\n", style(STYLE_BOLD), "NUMBER", "WHEN", "WHO", "WHAT", "OF",
+           style(STYLE_NONE));
+}
+
+static void print_entry(const struct json *row)
+{
+    const struct json *entry = json_get(row, "entry"), *query = json_get(entry, "query");
+    printf("%-7" PRId64 " ", int_of(row, "number"));
+    print_time(int_of(entry, "at") / 1000);
+    printf("%-24s %-16s", text_of(entry, "who"), text_of(entry, "what"));
+    JSON_EACH (member, query)
+        printf(" %s", json_text(member) ? json_text(member) : "");
+    printf(" %s\n", text_of(json_get(entry, "body"), "ota_job_id"));
+}
+
+enum err command_audit_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing entries = {
+        .path = "/v1/admin/audit",
+        .members = "entries",
+        .help = "List what people changed; with --json, the entries as they are, to keep.",
+        .print_head = print_entry_head,
+        .print_row = print_entry};
+    return list_all(&entries, argc, argv, why);
+}
+
+enum err command_audit_verify(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {no_rows, "", "Whether the audit log is as it was written.", 0, 0};
+    struct options o;
+    struct client c;
+    struct json *doc = NULL;
+    bool is_whole = false;
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = client_call(&c, "GET", "/v1/admin/audit/verify", NULL, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    json_bool(json_get(doc, "whole"), &is_whole);
+    if (o.is_json)
+        print_json(doc);
+    else if (is_whole)
+        printf("%" PRId64 " entries, as they were written.\n", int_of(doc, "entries"));
+    if (!is_whole)
+        err = why_set(why, ERR_DIGEST, "entry %" PRId64 " is not as it was written, or one was taken out before it",
+                      int_of(doc, "first_broken"));
+    json_free(doc);
+    return err;
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Goal: the command line's words for people, tokens, tags, the audit log, and what RainMaker's users know by name.
+. "$(dirname "$0")/lib.sh" "$@"
+start_server
+login
+pluvio() { "$bin/pluvio" "$@"; }
+refused() { local why=$1; shift; ! "$@" >"$work/out" 2>"$work/error" || die "$* was taken"; grep -q "$why" "$work/error" || die "$*: $(cat "$work/error")"; }
+[ "$(pluvio whoami)" = admin@localhost ] || die "whoami"
+echo Passw0rd >"$work/password"
+pluvio user add op@x.org --role operator --password-file "$work/password" | grep -q 'User op@x.org added' || die "user add"
+refused 'a password has 8' pluvio user add weak@x.org --password-file <(echo weak)
+refused 'role must be one of' pluvio user edit op@x.org --role king
+pluvio user list | grep -q 'op@x.org  *operator' || die "user list: $(pluvio user list)"
+token=$(pluvio token add ci --role viewer --days 30)
+pluvio token list | grep -q 'viewer .*ci' || die "token list: $(pluvio token list)"
+! pluvio token list --json | grep -qF "$token" || die "the token is kept"
+with_token() { PLUVIO_SERVER=http://127.0.0.1:$http PLUVIO_TOKEN=$token PLUVIO_SESSION=$work/none "$bin/pluvio" "$@"; }
+with_token node list | grep -q NODE || die "the token does not open"
+refused 'not for the role viewer' with_token group add g
+add_node n1
+run_node n1 fast
+wait_for 60 is_online n1 || die "n1 did not connect"
+pluvio node tag n1 site:roof rack:3 | grep -q n1 || die "tag"
+[ "$(pluvio node show n1 | jq -c .tags)" = '["site:roof","rack:3"]' ] || die "tags: $(pluvio node show n1)"
+pluvio node untag n1 rack:3 >/dev/null
+pluvio node deactivate n1 >/dev/null
+pluvio node list | grep -q 'n1 .*deactivated' || die "not deactivated: $(pluvio node list)"
+pluvio node activate n1 >/dev/null
+pluvio why n1 | grep -q 'No job is under way' || die "why: $(pluvio why n1)"
+upload blinky-1.1.0
+start_job --image blinky-1.1.0 --all --rollout 'phase 0 nodes; phase 100%' >/dev/null || true
+start_job --image blinky-1.1.0 --name held --all --exclude 'id = n1' >/dev/null
+pluvio why n1 | grep -q 'held: .*exclude' || die "why: $(pluvio why n1)"
+pluvio audit list | grep -q 'admin@localhost .*node.edit .*n1' || die "audit: $(pluvio audit list)"
+pluvio audit verify | grep -q 'as they were written' || die "audit verify"
+
+# What RainMaker's users know
+pluvio getnodes | grep -q 'No node is yours' || die "getnodes"
+"$bin/pluvio" node add n2 --out "$work/n2" >/dev/null
+"$bin/vesp" new "$work/n2.flash" --size 16M --app "$bin/agent-params-1.0.0.bin" --fctry "$work/n2/fctry.bin" --ca-bundle "$work/n2/ca.crt"
+run_node n2 fast
+wait_for 60 is_online n2 || die "n2 did not connect"
+rest PUT "/v1/admin/users/$(rest GET /v1/user | jq -r .user_id)/nodes/n2/mapping" >/dev/null
+[ "$(pluvio getnodes)" = '1. n2' ] || die "getnodes: $(pluvio getnodes)"
+pluvio getnodeconfig n2 | jq -e .services >/dev/null || die "getnodeconfig"
+pluvio getnodestatus n2 | jq -e .connectivity.connected >/dev/null || die "getnodestatus"
+pluvio setparams n2 --data '{"Light":{"Hue":33}}' | grep -q 'n2: ' || die "setparams"
+hue() { [ "$(pluvio getparams n2 | jq .Light.Hue)" = 33 ]; }
+wait_for 20 hue || die "getparams: $(pluvio getparams n2)"
+refused 'wrong' pluvio setparams n2 --data '{"Light":'
+refused 'no OTA service' pluvio otaupgrade n1 "$bin/agent-params-2.0.0.bin"
+pluvio otaupgrade n2 "$bin/agent-params-2.0.0.bin" >"$work/upgrade" || die "otaupgrade: $(cat "$work/upgrade")"
+grep -q 'in-progress: Downloaded' "$work/upgrade" || grep -q 'in-progress' "$work/upgrade" || die "no progress: $(cat "$work/upgrade")"
+tail -1 "$work/upgrade" | grep -q '^success: ' || die "its end: $(cat "$work/upgrade")"
+pluvio removenode n2 | grep -q 'not yours any more' || die "removenode"
+pluvio user delete op@x.org >/dev/null
+pluvio logout >/dev/null
+refused 'logged out' pluvio node list
+echo "commands"
