@@ -108,6 +108,7 @@ enum err fleet_user_get_id(struct fleet *f, const char *id, struct user *to, str
 enum err fleet_token_add(struct fleet *f, const char *digest, const char *user_id, time_ms expires_at, struct why *why);
 /* ERR_REFRESH when unknown or expired; the token stays valid. */
 enum err fleet_token_user(struct fleet *f, const char *digest, time_ms now, struct user *to, struct why *why);
+enum err fleet_token_drop(struct fleet *f, const char *digest, struct why *why);
 enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why);
 
 /* --- nodes ------------------------------------------------------------------------------------ */

@@ -81,8 +81,18 @@ static enum err token_user(struct tx *tx, const char *digest, struct user *to)
 enum err fleet_token_user(struct fleet *f, const char *digest, time_ms now, struct user *to, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, token_user(&tx, digest, to));
+    enum err err = tx_begin_reading(&tx, f, why);
+    if (err != ERR_NONE)
+        return err;
+    tx.now = now;
+    return tx_end(&tx, token_user(&tx, digest, to));
+}
+
+enum err fleet_token_drop(struct fleet *f, const char *digest, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, 0, why);
+    return err ? err : tx_end(&tx, tx.db->token_delete(tx.s, digest, why));
 }
 
 enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why)

@@ -70,8 +70,8 @@ bool keys_verify(const char *public_pem, struct bytes message, struct bytes sign
 /* --- tokens (RFC 7519, HS256 alone) ----------------------------------------------------------- */
 
 struct token_claims {
-    const char *user_id, *user_name; /* borrowed */
-    bool is_access;                  /* else an identity token: it tells who, it opens nothing */
+    const char *user_id, *user_name, *session; /* borrowed; session: by which it can be ended before its time */
+    bool is_access;                            /* else an identity token: it tells who, it opens nothing */
     time_ms issued_at, expires_at;
 };
 
@@ -81,9 +81,14 @@ struct token_claims {
 enum err token_make(const struct keys *k, const struct token_claims *claims, char to[static TOKEN_SIZE],
                     struct why *why);
 
+#define SESSION_SIZE 65
+
+struct token_holder {
+    char user_id[ID_LEN + 1], session[SESSION_SIZE];
+};
+
 /* ERR_UNAUTHORIZED for anything that is not an unexpired access token of ours. */
-enum err token_check(const struct keys *k, const char *token, time_ms now, char user_id[static ID_LEN + 1],
-                     struct why *why);
+enum err token_check(const struct keys *k, const char *token, time_ms now, struct token_holder *to, struct why *why);
 
 /* --- signed URLs ------------------------------------------------------------------------------ */
 

@@ -27,6 +27,8 @@ static void write_payload(struct buf *to, const struct token_claims *c)
     json_out_text(&out, "iss", ISSUER);
     json_out_text(&out, "sub", c->user_id);
     json_out_text(&out, "token_use", c->is_access ? "access" : "id");
+    if (c->session != NULL)
+        json_out_text(&out, "sid", c->session);
     json_out_int(&out, "iat", c->issued_at / 1000);
     json_out_int(&out, "exp", c->expires_at / 1000);
     if (!c->is_access) {
@@ -68,16 +70,17 @@ static enum err refused(struct why *why, const char *text)
     return why_set(why, ERR_UNAUTHORIZED, "%s", text);
 }
 
-static enum err check_claims(struct bytes payload, time_ms now, char user_id[static ID_LEN + 1], struct why *why)
+static enum err check_claims(struct bytes payload, time_ms now, struct token_holder *to, struct why *why)
 {
     struct json *doc;
     int64_t expires;
     if (json_parse(payload, &doc, why) != ERR_NONE)
         return refused(why, "access token has no readable payload");
     const char *sub = json_text(json_get(doc, "sub")), *use = json_text(json_get(doc, "token_use"));
-    const char *issuer = json_text(json_get(doc, "iss"));
+    const char *issuer = json_text(json_get(doc, "iss")), *session = json_text(json_get(doc, "sid"));
     bool is_ours = sub && use && issuer && strcmp(issuer, ISSUER) == 0 && strcmp(use, "access") == 0 &&
-                   text_copy(user_id, ID_LEN + 1, sub) && json_int(json_get(doc, "exp"), &expires);
+                   text_copy(to->user_id, sizeof to->user_id, sub) &&
+                   text_copy(to->session, sizeof to->session, session) && json_int(json_get(doc, "exp"), &expires);
     enum err err = !is_ours                ? refused(why, "this is no access token of this server")
                    : expires * 1000 <= now ? refused(why, "access token has expired, log in again")
                                            : ERR_NONE;
@@ -85,8 +88,7 @@ static enum err check_claims(struct bytes payload, time_ms now, char user_id[sta
     return err;
 }
 
-enum err token_check(const struct keys *k, const char *token, time_ms now, char user_id[static ID_LEN + 1],
-                     struct why *why)
+enum err token_check(const struct keys *k, const char *token, time_ms now, struct token_holder *to, struct why *why)
 {
     const char *dot = strchr(token, '.'), *last = strrchr(token, '.');
     char mac[BASE64_SIZE(SHA256_LEN)];
@@ -99,7 +101,7 @@ enum err token_check(const struct keys *k, const char *token, time_ms now, char 
         return refused(why, "access token was not signed by this server");
     if (!base64_decode(payload, &len, bytes_of(dot + 1, (size_t)(last - dot - 1)), BASE64_URL))
         return refused(why, "access token has no readable payload");
-    return check_claims(bytes_of(payload, len), now, user_id, why);
+    return check_claims(bytes_of(payload, len), now, to, why);
 }
 
 void url_sign(const struct keys *k, const char *method, const char *path, int64_t expires_s,

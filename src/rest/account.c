@@ -24,7 +24,9 @@ static enum err write_tokens(struct rest *rest, const struct user *user, const c
                              struct rest_response *p, struct why *why)
 {
     char access[TOKEN_SIZE], id[TOKEN_SIZE];
-    struct token_claims claims = {user->id, user->name, true, now, now + ACCESS_LIFE_MS};
+    char session[TOKEN_DIGEST_SIZE];
+    token_digest(refresh, session);
+    struct token_claims claims = {user->id, user->name, session, true, now, now + ACCESS_LIFE_MS};
     enum err err = token_make(rest->keys, &claims, access, why);
     claims.is_access = false;
     if (err == ERR_NONE)
@@ -108,11 +110,26 @@ HANDLER(post_login)
     return err;
 }
 
+/* This session, the one of the refresh token that is named, or all. */
 HANDLER(post_logout)
 {
-    enum err err = fleet_tokens_drop(rest->fleet, q->user.id, why);
+    struct json *doc = NULL;
+    char digest[TOKEN_DIGEST_SIZE];
+    struct user user;
+    enum err err = q->body.len > 0 ? body_object(q, &doc, why) : ERR_NONE;
+    if (err != ERR_NONE)
+        return err;
+    const char *refresh = member_text(doc, "refreshtoken");
+    text_copy(digest, sizeof digest, q->session);
+    if (refresh != NULL)
+        token_digest(refresh, digest);
+    if (query_is_true(q, "logout_all"))
+        err = fleet_tokens_drop(rest->fleet, q->user.id, why);
+    else if (fleet_token_user(rest->fleet, digest, q->now, &user, NULL) == ERR_NONE && strcmp(user.id, q->user.id) == 0)
+        err = fleet_token_drop(rest->fleet, digest, why);
     if (err == ERR_NONE)
         answer_done(p, "Logged out");
+    json_free(doc);
     return err;
 }
 

@@ -259,7 +259,8 @@ static bool listener_fits(const struct rest_route *route, const struct rest_requ
 /* Who the header's token belongs to. */
 enum err token_user(struct rest *rest, struct rest_request *q, struct why *why)
 {
-    char user_id[ID_LEN + 1], digest[TOKEN_DIGEST_SIZE];
+    char digest[TOKEN_DIGEST_SIZE];
+    struct token_holder holder;
     const char *token = q->header(q, "Authorization");
     if (token == NULL)
         return why_set(why, ERR_UNAUTHORIZED, "the header Authorization with an access token is missing");
@@ -269,11 +270,15 @@ enum err token_user(struct rest *rest, struct rest_request *q, struct why *why)
         token_digest(token, digest);
         return fleet_api_token_user(rest->fleet, digest, q->now, &q->user, why);
     }
-    enum err err = token_check(rest->keys, token, q->now, user_id, why);
+    q->session[0] = '\0';
+    enum err err = token_check(rest->keys, token, q->now, &holder, why);
     if (err != ERR_NONE)
         return err;
-    err = fleet_user_get_id(rest->fleet, user_id, &q->user, why);
-    return err == ERR_NOT_FOUND ? why_set(why, ERR_UNAUTHORIZED, "the token's user does not exist any more") : err;
+    text_copy(q->session, sizeof q->session, holder.session);
+    err = fleet_token_user(rest->fleet, holder.session, q->now, &q->user, why);
+    return err == ERR_REFRESH || err == ERR_NOT_FOUND
+               ? why_set(why, ERR_UNAUTHORIZED, "the session is over: log in again")
+               : err;
 }
 
 static enum err ask_limit(struct limiter *limiter, const char *who, time_ms now, struct why *why)

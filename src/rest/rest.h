@@ -46,6 +46,7 @@ struct rest_request {
     /* Set by the route table. */
     char parameter[80], second_parameter[80]; /* the path's variable parts */
     struct user user;                         /* routes that need a token */
+    char session[SESSION_SIZE];               /* of an access token; "" for API tokens */
     bool is_gate_changed;                     /* set by handlers */
 };
 

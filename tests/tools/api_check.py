@@ -178,19 +178,22 @@ class Examples:
         call("POST", "/v1/user2", body={"user_name": "bo@x.org", "password": "Passw0rd"}, status=201, token="")
         call("POST", "/v1/user2", body={"user_name": "bo@x.org", "verification_code": code()}, status=201, token="")
         login = {"user_name": "bo@x.org", "password": "Passw0rd"}
+
+        def own(password="Passw0rd"):  # a session ends with its password
+            return call("POST", "/v1/login2", body={**login, "password": password}, token="")["accesstoken"]
+
         session = call("POST", "/v1/login2", body=login, token="")
         call("POST", "/v1/login2", body={"refreshtoken": session["refreshtoken"]}, token="")
-        own = session["accesstoken"]
-        call("PUT", "/v1/password2", body={"password": "Passw0rd", "newpassword": "Passw0rd2"}, token=own)
-        call("PUT", "/v1/user2", body={"password": "Passw0rd2", "newpassword": "Passw0rd"}, token=own)
+        call("PUT", "/v1/password2", body={"password": "Passw0rd", "newpassword": "Passw0rd2"}, token=own())
+        call("PUT", "/v1/user2", body={"password": "Passw0rd2", "newpassword": "Passw0rd"}, token=own("Passw0rd2"))
         call("PUT", "/v1/forgotpassword2", body={"user_name": "bo@x.org"}, token="")
         call("PUT", "/v1/forgotpassword2", body={**login, "verification_code": code()}, token="")
-        made = call("POST", "/v1/user/tokens", body={"name": "t", "role": "user", "days": 3}, token=own)
+        made = call("POST", "/v1/user/tokens", body={"name": "t", "role": "user", "days": 3}, token=own())
         call("GET", "/v1/user/tokens", token=made["token"])
-        call("DELETE", "/v1/user/tokens", {"token_id": made["token_id"]}, token=own)
-        call("POST", "/v1/logout2", body={}, token=own)
-        call("DELETE", "/v1/user2", {"request": "true"}, token=own)
-        call("DELETE", "/v1/user2", {"verification_code": code()}, token=own)
+        call("DELETE", "/v1/user/tokens", {"token_id": made["token_id"]}, token=own())
+        call("POST", "/v1/logout2", body={}, token=own())
+        call("DELETE", "/v1/user2", {"request": "true"}, token=own())
+        call("DELETE", "/v1/user2", {"verification_code": code()}, token=own())
         call("POST", "/v1/admin/users", body={"user_name": "op", "password": "Passw0rd", "role": "operator"})
         call("PUT", "/v1/admin/users", {"user_name": "op"}, {"disabled": True})
         call("PUT", "/v1/admin/user_role", {"user_name": "op", "operation": "remove"}, {"roles": ["operator"]})

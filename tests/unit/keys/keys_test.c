@@ -141,27 +141,29 @@ static void a_lost_authority_is_not_replaced_silently(void **state)
 static void tokens_open_until_they_expire(void **state)
 {
     struct rig *r = *state;
-    char token[TOKEN_SIZE], id[ID_LEN + 1];
-    struct token_claims c = {"user-1", "j\xc3\xb6rg?>~@example.org", true, NOW, NOW + 1000};
+    char token[TOKEN_SIZE];
+    struct token_holder id;
+    struct token_claims c = {"user-1", "j\xc3\xb6rg?>~@example.org", "5e55", true, NOW, NOW + 1000};
     assert_int_equal(token_make(&r->keys, &c, token, NULL), ERR_NONE);
-    assert_int_equal(token_check(&r->keys, token, NOW, id, NULL), ERR_NONE);
-    assert_string_equal(id, "user-1");
-    assert_int_equal(token_check(&r->keys, token, NOW + 1000, id, NULL), ERR_UNAUTHORIZED);
+    assert_int_equal(token_check(&r->keys, token, NOW, &id, NULL), ERR_NONE);
+    assert_string_equal(id.user_id, "user-1");
+    assert_string_equal(id.session, "5e55");
+    assert_int_equal(token_check(&r->keys, token, NOW + 1000, &id, NULL), ERR_UNAUTHORIZED);
     for (size_t i = 0; token[i]; i++) {
         char kept = token[i];
         token[i] = kept == 'A' ? 'B' : 'A';
-        assert_int_equal(token_check(&r->keys, token, NOW, id, NULL), ERR_UNAUTHORIZED);
+        assert_int_equal(token_check(&r->keys, token, NOW, &id, NULL), ERR_UNAUTHORIZED);
         token[i] = kept;
     }
     c.is_access = false;
     assert_int_equal(token_make(&r->keys, &c, token, NULL), ERR_NONE);
-    assert_int_equal(token_check(&r->keys, token, NOW, id, NULL), ERR_UNAUTHORIZED); /* tells who, opens nothing */
+    assert_int_equal(token_check(&r->keys, token, NOW, &id, NULL), ERR_UNAUTHORIZED); /* tells who, opens nothing */
     char *payload = strchr(token, '.') + 1;
     *strchr(payload, '.') = '\0';
     assert_null(strpbrk(payload, "-_"));
     static const char *const bad[] = {"", ".", "..", "a.b", "a.b.c", "eyJhbGciOiJub25lIn0.e30."};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(token_check(&r->keys, bad[i], NOW, id, NULL), ERR_UNAUTHORIZED);
+        assert_int_equal(token_check(&r->keys, bad[i], NOW, &id, NULL), ERR_UNAUTHORIZED);
 }
 
 static void urls_are_for_one_method_path_and_time(void **state)

@@ -22,9 +22,22 @@ static void clients_find_the_front_door(void **state)
     assert_non_null(strstr(body, "\"super_admin\":true"));
     snprintf(again, sizeof again, "{\"refreshtoken\":\"%s\"}", refresh);
     assert_int_equal(CALL("POST", "/v1/login2", NULL, again), 200);
-    assert_int_equal(CALL("POST", "/v1/logout2", NULL, ""), 200);
+    char first[TOKEN_SIZE];
+    text_copy(first, sizeof first, b->token);
+    log_in(b); /* another session: it stays */
+    text_copy(b->token, sizeof b->token, first);
+    assert_int_equal(CALL("POST", "/v1/logout2", QUERY("logout_all", "false"), ""), 200);
     assert_int_equal(CALL("POST", "/v1/login2", NULL, again), 400);
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 401); /* at once */
+    log_in(b);
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 200);
     b->r->now += ACCESS_LIFE_MS;
+    assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 401);
+    log_in(b);
+    text_copy(first, sizeof first, b->token);
+    log_in(b);
+    assert_int_equal(CALL("POST", "/v1/logout2", QUERY("logout_all", "true"), ""), 200);
+    text_copy(b->token, sizeof b->token, first);
     assert_int_equal(CALL("GET", "/v1/user", NULL, NULL), 401);
 }
 
