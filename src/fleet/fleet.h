@@ -440,6 +440,53 @@ enum err fleet_audit_scan(struct fleet *f, int64_t first, struct audit_visitor *
  * there are.  One is missing at the end only if `*count` is less than somebody remembers. */
 enum err fleet_audit_verify(struct fleet *f, int64_t *count, int64_t *broken, struct why *why);
 
+/* --- webhooks --------------------------------------------------------------------------------- */
+
+#define WEBHOOKS_MAX     50
+#define WEBHOOK_URL_SIZE 512
+#define DELIVERIES_KEPT  100 /* of each webhook */
+#define WEBHOOK_FIRST_MS 2000LL
+#define WEBHOOK_MOST_MS  3600000LL
+#define WEBHOOK_BATCH    50 /* events in one delivery */
+
+struct webhook {
+    char id[ID_LEN + 1], url[WEBHOOK_URL_SIZE], description[NAME_SIZE];
+    unsigned kinds; /* a bit for each event_kind; 0: all */
+    bool is_paused;
+    int64_t cursor;    /* the last event that it has */
+    unsigned failures; /* since the last success */
+    time_ms next_at;   /* no try before */
+    time_ms created_at;
+};
+
+struct delivery {
+    int64_t number, first, last; /* events; first 0: older ones are gone, and it was told so */
+    int status;                  /* HTTP's, 0: no answer */
+    int64_t took_ms;
+    time_ms at;
+    char story[160]; /* what went wrong, "" */
+};
+
+/* It begins with what happens from now on.  ERR_TOO_BIG when there are too many. */
+enum err fleet_webhook_add(struct fleet *f, struct webhook *hook, time_ms now, struct why *why);
+enum err fleet_webhook_get(struct fleet *f, const char *id, struct webhook *to, struct why *why);
+enum err fleet_webhook_list(struct fleet *f, struct webhook *to, unsigned max, unsigned *count, struct why *why);
+/* Writes url, description, kinds and is_paused; one that failed is tried at once. */
+enum err fleet_webhook_edit(struct fleet *f, const struct webhook *hook, struct why *why);
+enum err fleet_webhook_drop(struct fleet *f, const char *id, struct why *why);
+/* Sends again from that event on.  ERR_BODY when there is no such event any more. */
+enum err fleet_webhook_replay(struct fleet *f, const char *id, int64_t from, struct why *why);
+
+/* A webhook that is due, with the events to send; `*count` 0 and hook->id "": none is, ask again at `*next_at` (0: when
+ * rung).  `*last`: the event up to which this goes, those that it does not want included. */
+enum err fleet_webhook_due(struct fleet *f, time_ms now, struct webhook *hook, struct event *to, unsigned max,
+                           unsigned *count, int64_t *last, bool *is_gap, time_ms *next_at, struct why *why);
+/* What became of a try. */
+enum err fleet_webhook_tried(struct fleet *f, const char *id, const struct delivery *d, struct why *why);
+/* The newest first. */
+enum err fleet_webhook_deliveries(struct fleet *f, const char *id, struct delivery *to, unsigned max, unsigned *count,
+                                  struct why *why);
+
 /* --- what is due, and what goes out ----------------------------------------------------------- */
 
 /* Does what time or a big push makes due; `*next_at` becomes when to call again at the latest. */

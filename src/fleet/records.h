@@ -205,6 +205,8 @@ enum card_kind {
     CARD_TOKEN = 13,      /* digest of an API token */
     CARD_AUDIT = 14,      /* number of an entry, 16 hex digits */
     CARD_DENIED = 15,     /* node that the broker does not let in */
+    CARD_WEBHOOK = 16,    /* id */
+    CARD_DELIVERY = 17,   /* webhook/number, 16 hex digits */
 };
 #define CARD_KEY_SIZE 200
 

@@ -67,6 +67,11 @@ enum err keys_public_of(struct bytes cert_pem, struct buf *to, struct why *why);
 /* Whether the signature (ECDSA in DER, or RSA PKCS #1) over SHA-256 of the message was made by that key. */
 bool keys_verify(const char *public_pem, struct bytes message, struct bytes signature);
 
+#define KEYS_SECRET_SIZE 65
+
+/* A secret for a purpose ("webhook <id>"), in hex, which follows from the installation's own and is kept nowhere. */
+void keys_derive(const struct keys *k, const char *purpose, char to[static KEYS_SECRET_SIZE]);
+
 /* --- tokens (RFC 7519, HS256 alone) ----------------------------------------------------------- */
 
 struct token_claims {

@@ -128,3 +128,13 @@ enum err url_check(const struct keys *k, const char *method, const char *path, c
         return why_set(why, ERR_FORBIDDEN, "this URL expired %" PRId64 " s ago", now / 1000 - expires_s);
     return ERR_NONE;
 }
+
+void keys_derive(const struct keys *k, const char *purpose, char to[static KEYS_SECRET_SIZE])
+{
+    uint8_t mac[SHA256_LEN];
+    struct buf text = {0};
+    buf_addf(&text, "secret\n%s", purpose);
+    hmac_sha256(mac, bytes_of(k->token_key, sizeof k->token_key), buf_bytes(&text));
+    buf_deinit(&text);
+    hex_encode(to, bytes_of(mac, sizeof mac));
+}

@@ -2,7 +2,9 @@
 
 #include "net/curl_lib.h"
 
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* The option was renamed in 7.85; Ubuntu 22.04 has 7.81. */
@@ -38,6 +40,27 @@ static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_
     (void)down_total, (void)down;
     call->on_progress(call->progress_arg, up, up_total);
     return 0;
+}
+
+/* By the address, after names were looked up: a name may lead anywhere. */
+static bool is_own_host(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+        uint32_t ip = ntohl(in->sin_addr.s_addr);
+        return ip >> 24 == 127 || ip >> 24 == 0 || ip >> 16 == 0xa9fe;
+    }
+    const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)address;
+    return address->sa_family != AF_INET6 || IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) ||
+           IN6_IS_ADDR_LINKLOCAL(&in->sin6_addr) || IN6_IS_ADDR_V4MAPPED(&in->sin6_addr) ||
+           IN6_IS_ADDR_UNSPECIFIED(&in->sin6_addr);
+}
+
+static curl_socket_t open_guarded(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)user, (void)purpose;
+    return is_own_host(&address->addr) ? CURL_SOCKET_BAD
+                                       : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static void set_body(const struct curl_lib *lib, CURL *curl, const struct http_call *call)
@@ -79,6 +102,10 @@ enum err http_call(const struct http_call *call, struct http_answer *answer, str
     lib.easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     ALLOW_HTTP_ONLY(&lib, curl);
     lib.easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    if (call->timeout_ms > 0)
+        lib.easy_setopt(curl, CURLOPT_TIMEOUT_MS, call->timeout_ms);
+    if (call->refuses_own_hosts)
+        lib.easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_guarded);
     lib.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     lib.easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     lib.easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALL_S);

@@ -1,13 +1,15 @@
 /*
  * http_call.h - one HTTP request and its answer, over libcurl.
  *
- * For the command line, later webhooks and object stores.  Follows no redirects: nothing that we call sends any.
+ * For the command line and webhooks, later object stores.  Follows no redirects: nothing that we call sends any.
  */
 #ifndef PLUVIO_NET_HTTP_CALL_H
 #define PLUVIO_NET_HTTP_CALL_H
 
 #include "base/buf.h"
 #include "base/err.h"
+
+#include <stdbool.h>
 
 #define HTTP_CALL_HEADERS 4
 
@@ -21,6 +23,8 @@ struct http_call {
     /* Called now and then while a body is sent, with the bytes sent so far; NULL: not called. */
     void (*on_progress)(void *arg, int64_t sent, int64_t total);
     void *progress_arg;
+    long timeout_ms;        /* for all of it; 0: none */
+    bool refuses_own_hosts; /* loopback and link-local addresses are not called, whatever names lead there */
 };
 
 struct http_answer {

@@ -11,6 +11,7 @@
 #include "pluviod/http.h"
 #include "pluviod/settings.h"
 #include "pluviod/gate.h"
+#include "pluviod/hooks.h"
 #include "pluviod/mail.h"
 #include "pluviod/scratch.h"
 #include "pluviod/system.h"
@@ -52,6 +53,7 @@ struct server {
     struct rest rest;
     struct scratch scratch;
     struct http *http;
+    struct hooks *hooks;
     char *hosts[HOSTS_MAX];
     unsigned host_count;
     int lock_fd;
@@ -71,6 +73,7 @@ static void ring(struct fleet_bell *bell)
     pthread_mutex_lock(&s->bell_lock);
     bus_ring(s->bus);
     http_ring(s->http);
+    hooks_ring(s->hooks);
     pthread_mutex_unlock(&s->bell_lock);
 }
 
@@ -371,15 +374,35 @@ static void bus_down(struct server *s)
     bus_stop(bus);
 }
 
+static enum err hooks_up(struct server *s, struct why *why)
+{
+    struct hooks *hooks = NULL;
+    enum err err =
+        hooks_start(&hooks, &s->fleet, &s->keys, strcmp(s->settings.webhook_loopback, "yes") == 0, &s->log, why);
+    pthread_mutex_lock(&s->bell_lock);
+    s->hooks = hooks;
+    pthread_mutex_unlock(&s->bell_lock);
+    return err;
+}
+
+static void hooks_down(struct server *s)
+{
+    pthread_mutex_lock(&s->bell_lock);
+    struct hooks *hooks = s->hooks;
+    s->hooks = NULL;
+    pthread_mutex_unlock(&s->bell_lock);
+    hooks_stop(hooks);
+}
+
 static const struct part {
     const char *name;
     enum err (*up)(struct server *s, struct why *why);
     void (*down)(struct server *s);
 } parts[] = {
-    {"data folder", data_up, data_down}, {"names", names_up, names_down}, {"keys", keys_up, keys_down},
-    {"store", store_up, store_down},     {"fleet", fleet_up, fleet_down}, {"rest", rest_up, NULL},
-    {"admin", admin_up, NULL},           {"http", http_up, http_down},    {"broker", broker_up, broker_down},
-    {"bus", bus_up, bus_down},
+    {"data folder", data_up, data_down}, {"names", names_up, names_down},    {"keys", keys_up, keys_down},
+    {"store", store_up, store_down},     {"fleet", fleet_up, fleet_down},    {"rest", rest_up, NULL},
+    {"admin", admin_up, NULL},           {"http", http_up, http_down},       {"broker", broker_up, broker_down},
+    {"bus", bus_up, bus_down},           {"webhooks", hooks_up, hooks_down},
 };
 
 #define PARTS (sizeof parts / sizeof parts[0])

@@ -60,6 +60,8 @@ static const struct setting {
      "Sends letters with verification codes, called as sendmail is: PROGRAM -t, the letter on its standard input "
      "(default: none; codes then go nowhere)",
      3},
+    {"webhook-loopback", TEXT(webhook_loopback), "no", "yes|no",
+     "Whether webhooks may call addresses of this machine (default: no)", 3},
     {"mosquitto", TEXT(mosquitto), "mosquitto", "PROGRAM", "The broker's program (default: mosquitto)", 3},
     {"plugin", TEXT(plugin), "", "FILE", "Our broker plugin (default: beside this program)", 3},
     {"max-in-flight", TEXT(max_in_flight), "0", "NODES", "Nodes of all jobs at work at a time; 0: no limit", 4},

@@ -37,9 +37,9 @@ static void write_body(struct json_out *out, struct bytes body)
 
 enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct why *why)
 {
-    static const char *const names[] = {"node_id",    "nodeid",    "group_id",    "ota_job_id", "ota_image_id",
-                                        "user_id",    "user_name", "operation",   "archive",    "token_id",
-                                        "force_push", "activate",  "authority_id"};
+    static const char *const names[] = {"node_id",    "nodeid",    "group_id",     "ota_job_id", "ota_image_id",
+                                        "user_id",    "user_name", "operation",    "archive",    "token_id",
+                                        "force_push", "activate",  "authority_id", "webhook_id"};
     struct buf text = {0};
     struct json_out out;
     json_out_init(&out, &text);

@@ -74,6 +74,12 @@ HANDLER(get_nodes);
 HANDLER(post_node);
 HANDLER(put_node);
 HANDLER(post_simulator);
+HANDLER(get_webhooks);
+HANDLER(post_webhook);
+HANDLER(put_webhook);
+HANDLER(delete_webhook);
+HANDLER(get_deliveries);
+HANDLER(post_replay);
 HANDLER(get_authorities);
 HANDLER(post_authority);
 HANDLER(delete_authority);
@@ -111,6 +117,9 @@ void request_url(const struct rest *rest, const struct rest_request *q, const ch
 
 /* Adds to the audit log what was just done. */
 enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct why *why);
+
+/* "node", "job": of an event_kind. */
+extern const char *const event_kind_texts[];
 
 /* Query values; `query_int` gives `otherwise` when absent, ERR_BODY when it is no number in range. */
 const char *query(const struct rest_request *q, const char *name);

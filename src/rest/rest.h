@@ -139,6 +139,16 @@ void rest_fail(struct rest_response *p, enum err err, const struct why *why);
 /* The events after `*after` in the form of server-sent events; `*after` moves on.  Nothing new appends nothing. */
 enum err rest_stream(struct rest *rest, int64_t *after, struct buf *to, struct why *why);
 
+/* What a webhook is sent. */
+void rest_webhook_body(const struct webhook *hook, const struct event *events, unsigned count, bool is_gap,
+                       struct buf *to);
+
+#define WEBHOOK_SIGNATURE_SIZE 96
+
+/* The header Pluvio-Signature: "t=<epoch seconds>,v1=<hex HMAC-SHA-256 over "<t>.<body>">". */
+void rest_webhook_sign(const struct keys *keys, const struct webhook *hook, struct bytes body, time_ms now,
+                       char to[static WEBHOOK_SIGNATURE_SIZE]);
+
 void rest_response_init(struct rest_response *p);
 void rest_response_deinit(struct rest_response *p);
 

@@ -158,6 +158,13 @@ class Examples:
         job = self.images_and_jobs(image)
         self.nodes(user, job)
         self.makers()
+        hook = call("POST", "/v1/admin/webhooks", body={"url": "https://192.0.2.1/x", "events": ["job"]})["webhook_id"]
+        call("GET", "/v1/admin/webhooks")
+        call("PUT", "/v1/admin/webhooks", {"webhook_id": hook}, {"paused": True})
+        call("GET", "/v1/admin/webhooks/deliveries", {"webhook_id": hook})
+        last = call("GET", "/v1/admin/webhooks")["webhooks"][0]["last_event"]
+        call("POST", "/v1/admin/webhooks/replay", body={"webhook_id": hook, "from_event": last})
+        call("DELETE", "/v1/admin/webhooks", {"webhook_id": hook})
         call("GET", "/v1/admin/audit")
         call("GET", "/v1/admin/audit/verify")
 
