@@ -157,6 +157,46 @@ CALL(
     getparams,
     {{no_rows, "NODE-ID", "A node's parameters.", 1, 1}, "GET", "/v1/user/nodes/params", {"?nodeid"}, NULL, NULL, NULL})
 
+static const struct option_row webhook_rows[] = {
+    {"events", 'e', "JSON", "Which: '[\"job\",\"execution\"]' of node, image, job, execution, group (default: all)"},
+    {"description", 'd', "TEXT", "What it is for"},
+    {NULL, 0, NULL, NULL},
+};
+
+static const struct option_row replay_rows[] = {
+    {"from-event", 'f', "N", "Number of the first event"},
+    {NULL, 0, NULL, NULL},
+};
+
+CALL(webhook_add, {{webhook_rows, "URL", "Send events to a URL. The secret of its signatures is printed.", 1, 1},
+                   "POST",
+                   "/v1/admin/webhooks",
+                   {"url"},
+                   NULL,
+                   "%s",
+                   "secret"})
+CALL(webhook_delete, {{no_rows, "WEBHOOK-ID", "Send nothing there any more.", 1, 1},
+                      "DELETE",
+                      "/v1/admin/webhooks",
+                      {"?webhook_id"},
+                      NULL,
+                      "Webhook %s deleted.",
+                      NULL})
+CALL(webhook_replay, {{replay_rows, "WEBHOOK-ID", "Send events again.", 1, 1},
+                      "POST",
+                      "/v1/admin/webhooks/replay",
+                      {"webhook_id"},
+                      NULL,
+                      "They are sent again.",
+                      NULL})
+CALL(webhook_deliveries, {{no_rows, "WEBHOOK-ID", "Its last deliveries, the newest first.", 1, 1},
+                          "GET",
+                          "/v1/admin/webhooks/deliveries",
+                          {"?webhook_id"},
+                          NULL,
+                          NULL,
+                          NULL})
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 static void print_time(int64_t s)
@@ -238,6 +278,33 @@ enum err command_authority_list(int argc, char **argv, struct why *why)
                                                .print_head = print_authority_head,
                                                .print_row = print_authority};
     return list_all(&authorities, argc, argv, why);
+}
+
+static void print_webhook_head(void)
+{
+    printf("%s%-24s %-10s %9s  %s%s\n", style(STYLE_BOLD), "WEBHOOK-ID", "STATE", "HAS EVENT", "URL",
+           style(STYLE_NONE));
+}
+
+static void print_webhook(const struct json *hook)
+{
+    bool is_paused = false;
+    json_bool(json_get(hook, "paused"), &is_paused);
+    printf("%-24s %-10s %9" PRId64 "  %s\n", text_of(hook, "webhook_id"),
+           is_paused                      ? "paused"
+           : int_of(hook, "failures") > 0 ? "failing"
+                                          : "",
+           int_of(hook, "last_event"), text_of(hook, "url"));
+}
+
+enum err command_webhook_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing hooks = {.path = "/v1/admin/webhooks",
+                                         .members = "webhooks",
+                                         .help = "List where events are sent.",
+                                         .print_head = print_webhook_head,
+                                         .print_row = print_webhook};
+    return list_all(&hooks, argc, argv, why);
 }
 
 static void print_entry_head(void)

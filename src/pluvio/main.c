@@ -90,6 +90,11 @@ static const struct command {
     {"token", "add", "Make an API token", command_token_add},
     {"token", "list", "List your API tokens", command_token_list},
     {"token", "delete", "Withdraw an API token", command_token_delete},
+    {"webhook", "add", "Send events to a URL", command_webhook_add},
+    {"webhook", "list", "List where events are sent", command_webhook_list},
+    {"webhook", "deliveries", "A webhook's last deliveries", command_webhook_deliveries},
+    {"webhook", "replay", "Send events again", command_webhook_replay},
+    {"webhook", "delete", "Send nothing there any more", command_webhook_delete},
     {"audit", "list", "List what people changed", command_audit_list},
     {"audit", "verify", "Whether the audit log is as it was written", command_audit_verify},
 };
@@ -107,6 +112,8 @@ static void print_help(FILE *to)
         snprintf(name, sizeof name, "%s %s", commands[i].noun, commands[i].verb ? commands[i].verb : "");
         fprintf(to, "%s  %-18s %s\n", is_first && i > 0 ? "\n" : "", name, commands[i].help);
     }
+    fprintf(to, "\n  completion SHELL   Completion for bash, zsh or fish: source <(pluvio completion bash)\n"
+                "  manual             The manual page: pluvio manual | man -l -\n");
     fprintf(to, "\n`pluvio COMMAND --help` tells a command's options. Most take --json.\n\n"
                 "From an image to a finished update:\n"
                 "  pluvio login --server http://127.0.0.1:8080 --user admin@localhost\n"
@@ -120,6 +127,122 @@ static void print_help(FILE *to)
                 "Exit status: 0 success; 1 a watched job did not succeed everywhere; 64 wrong usage; 65 bad input;\n"
                 "66 not found; 69 server not reached; 73 exists already; 74 input or output failed; 77 not logged in "
                 "or not allowed.\n");
+}
+
+/* --- completion for shells, and the manual, from the same table ------------------------------- */
+
+static void print_bash(void)
+{
+    printf("# Completion of pluvio for bash: source <(pluvio completion bash)\n"
+           "_pluvio() {\n  local verbs words=\"");
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0)
+            printf("%s ", commands[i].noun);
+    printf("\"\n  case \"${COMP_WORDS[1]}\" in\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (commands[i].verb == NULL)
+            continue;
+        bool is_first = i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0;
+        bool is_last = i + 1 == COMMANDS || strcmp(commands[i].noun, commands[i + 1].noun) != 0;
+        if (is_first)
+            printf("    %s) verbs=\"", commands[i].noun);
+        printf("%s%s", commands[i].verb, is_last ? "\" ;;\n" : " ");
+    }
+    printf(
+        "  esac\n"
+        "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$2\"))\n"
+        "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ -n \"$verbs\" ]; then COMPREPLY=($(compgen -W \"$verbs\" -- \"$2\"))\n"
+        "  elif [[ $2 == -* ]]; then\n"
+        "    COMPREPLY=($(compgen -W \"$(\"${COMP_WORDS[@]:0:3}\" --help 2>/dev/null | grep -oE -- '--[a-z-]+' | sort "
+        "-u)\" "
+        "-- \"$2\"))\n"
+        "  else COMPREPLY=($(compgen -f -- \"$2\")); fi\n"
+        "}\ncomplete -o filenames -F _pluvio pluvio\n");
+}
+
+static void print_zsh(void)
+{
+    printf("#compdef pluvio\n# Completion of pluvio for zsh: a file _pluvio in a folder of $fpath\n"
+           "local -a nouns verbs\nnouns=(");
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0)
+            printf("%s ", commands[i].noun);
+    printf(")\ncase $words[2] in\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (commands[i].verb == NULL)
+            continue;
+        bool is_first = i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0;
+        bool is_last = i + 1 == COMMANDS || strcmp(commands[i].noun, commands[i + 1].noun) != 0;
+        if (is_first)
+            printf("  %s) verbs=(", commands[i].noun);
+        printf("'%s:", commands[i].verb);
+        for (const char *at = commands[i].help; *at; at++)
+            printf(*at == '\'' ? "%c\\'%c" : "%c", *at, '\'');
+        printf("'%s", is_last ? ") ;;\n" : " ");
+    }
+    printf("esac\nif (( CURRENT == 2 )); then compadd -a nouns\n"
+           "elif (( CURRENT == 3 && $#verbs )); then _describe verb verbs\nelse _files; fi\n");
+}
+
+static void print_fish(void)
+{
+    printf("# Completion of pluvio for fish: pluvio completion fish > ~/.config/fish/completions/pluvio.fish\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        const struct command *c = &commands[i];
+        bool is_first = i == 0 || strcmp(c->noun, commands[i - 1].noun) != 0;
+        if (is_first)
+            printf("complete -c pluvio -n __fish_use_subcommand -a %s%s\n", c->noun, c->verb ? "" : " -f");
+        if (c->verb != NULL)
+            printf("complete -c pluvio -n '__fish_seen_subcommand_from %s' -a %s -d \"%s\"\n", c->noun, c->verb,
+                   c->help);
+    }
+}
+
+static int print_completion(const char *shell)
+{
+    static const struct {
+        const char *name;
+        void (*print)(void);
+    } shells[] = {{"bash", print_bash}, {"zsh", print_zsh}, {"fish", print_fish}};
+    for (size_t i = 0; shell != NULL && i < sizeof shells / sizeof shells[0]; i++)
+        if (strcmp(shells[i].name, shell) == 0) {
+            shells[i].print();
+            return 0;
+        }
+    fprintf(stderr, "pluvio: `completion` goes with bash, zsh, fish\n");
+    return err_exit_status(ERR_USAGE);
+}
+
+/* roff: a full stop or quote at the start of a line, and backslashes, mean something. */
+static void print_roff(const char *text)
+{
+    for (const char *at = text; *at; at++)
+        if (*at == '\\' || *at == '-')
+            printf("\\%c", *at);
+        else
+            putchar(*at);
+}
+
+static int print_manual(void)
+{
+    printf(".TH PLUVIO 1 \"\" \"pluvio " PLUVIO_VERSION "\" \"User Commands\"\n.SH NAME\n"
+           "pluvio \\- over\\-the\\-air updates for ESP32 fleets\n.SH SYNOPSIS\n.B pluvio\n.I COMMAND\n[OPTION...]\n"
+           ".SH DESCRIPTION\nNodes, images and jobs of a Pluvio server, and the files of ESP firmware.\n"
+           ".B pluvio COMMAND \\-\\-help\ntells a command's options. Most take\n.BR \\-\\-json .\n.SH COMMANDS\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        printf(".TP\n.B pluvio %s%s%s\n", commands[i].noun, commands[i].verb ? " " : "",
+               commands[i].verb ? commands[i].verb : "");
+        print_roff(commands[i].help);
+        printf(".\n");
+    }
+    printf(
+        ".SH ENVIRONMENT\n.TP\n.B PLUVIO_SERVER\nThe server, in place of the session's.\n.TP\n.B PLUVIO_TOKEN\n"
+        "An API token, in place of the session.\n.TP\n.B PLUVIO_CA_FILE\nThe authority to trust.\n.TP\n"
+        ".B PLUVIO_SESSION\nThe file of the session.\n.TP\n.B NO_COLOR\nNo colours.\n"
+        ".SH EXIT STATUS\n0 success; 1 a watched job did not succeed everywhere; 64 wrong usage; 65 bad input; 66 not "
+        "found; 69 server not reached; 73 exists already; 74 input or output failed; 77 not logged in or not "
+        "allowed.\n");
+    return 0;
 }
 
 static const struct command *find(const char *noun, const char *verb)
@@ -172,6 +295,10 @@ int main(int argc, char **argv)
         printf("pluvio " PLUVIO_VERSION "\n");
         return 0;
     }
+    if (strcmp(noun, "completion") == 0)
+        return print_completion(verb);
+    if (strcmp(noun, "manual") == 0)
+        return print_manual();
     const struct command *c = find(noun, verb);
     return c ? run(c, argc, argv) : unknown(noun, verb);
 }

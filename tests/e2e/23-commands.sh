@@ -28,7 +28,6 @@ pluvio node list | grep -q 'n1 .*deactivated' || die "not deactivated: $(pluvio 
 pluvio node activate n1 >/dev/null
 pluvio why n1 | grep -q 'No job is under way' || die "why: $(pluvio why n1)"
 upload blinky-1.1.0
-start_job --image blinky-1.1.0 --all --rollout 'phase 0 nodes; phase 100%' >/dev/null || true
 start_job --image blinky-1.1.0 --name held --all --exclude 'id = n1' >/dev/null
 pluvio why n1 | grep -q 'held: .*exclude' || die "why: $(pluvio why n1)"
 pluvio audit list | grep -q 'admin@localhost .*node.edit .*n1' || die "audit: $(pluvio audit list)"
@@ -53,6 +52,22 @@ pluvio otaupgrade n2 "$bin/agent-params-2.0.0.bin" >"$work/upgrade" || die "otau
 grep -q 'in-progress: Downloaded' "$work/upgrade" || grep -q 'in-progress' "$work/upgrade" || die "no progress: $(cat "$work/upgrade")"
 tail -1 "$work/upgrade" | grep -q '^success: ' || die "its end: $(cat "$work/upgrade")"
 pluvio removenode n2 | grep -q 'not yours any more' || die "removenode"
+secret=$(pluvio webhook add https://192.0.2.1/x --events '["job"]')
+[ ${#secret} = 64 ] || die "webhook add: $secret"
+hook=$(pluvio webhook list --json | jq -r '.webhooks[0].webhook_id')
+pluvio webhook list | grep -q "$hook .*https://192.0.2.1/x" || die "webhook list"
+pluvio webhook deliveries "$hook" | jq -e .deliveries >/dev/null || die "deliveries"
+pluvio webhook delete "$hook" >/dev/null
+
+# The shells' completions come from the table of commands; so does the manual
+bash -n <(pluvio completion bash) || die "the completion is no bash"
+complete_words() { bash -c 'source <("$1" completion bash); shift; COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _pluvio pluvio "${COMP_WORDS[-1]}"; echo "${COMPREPLY[*]}"' - "$bin/pluvio" "$@"; }
+[ "$(complete_words pluvio webh)" = webhook ] || die "completion: $(complete_words pluvio webh)"
+[ "$(complete_words pluvio job pa)" = pause ] || die "completion: $(complete_words pluvio job pa)"
+pluvio completion zsh | grep -q "pause:Offer a job" || die "zsh"
+pluvio completion fish | grep -q "from job' -a pause" || die "fish"
+refused 'goes with bash' pluvio completion tcsh
+pluvio manual | grep -q '^.B pluvio job pause' || die "no manual"
 pluvio user delete op@x.org >/dev/null
 pluvio logout >/dev/null
 refused 'logged out' pluvio node list
