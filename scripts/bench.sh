@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet]   everything, or one of them
+#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest]   everything, or one of them
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -113,6 +113,58 @@ bench_fleet() {
   echo "threshold to last offer     $(sed -n 's/.*stopped: //p' "$work/campaign"); offers after that: 0, or the run would have ended"
 }
 
+# REST beside nginx, by the same tool, in turns, two workers each: small answers, files, TLS, event streams.
+bench_rest() {
+  local folder=$work/rest n_http n_https round id token url name
+  n_http=$(free_port 28700) n_https=$(free_port 28710)
+  mkdir -p "$folder/www"
+  start
+  "$bin/pluvio" login --server "http://127.0.0.1:$http" --password-file "$work/data/admin-password" >/dev/null
+  token=$("$bin/pluvio" token add bench)
+  (printf '\177ELF'; head -c 1500000 /dev/urandom) >"$folder/elf"
+  "$bin/pluvio" image pack "$folder/elf" --project bench --version 1 --output "$folder/www/image.bin" --quiet
+  "$bin/pluvio" image upload "$folder/www/image.bin" >/dev/null
+  url=$(curl -s -H "Authorization: $token" "http://127.0.0.1:$http/v1/admin/otaimage" | jq -r '.ota_images[0].image_url')
+  cat >"$folder/nginx.conf" <<NGINX
+user root; worker_processes 2; daemon off; pid $folder/nginx.pid; error_log $folder/error.log;
+events { worker_connections 8192; }
+http { access_log off; sendfile on; tcp_nopush on; root $folder/www; types { application/octet-stream bin; }
+  client_body_temp_path $folder/a; proxy_temp_path $folder/b; fastcgi_temp_path $folder/c; uwsgi_temp_path $folder/d; scgi_temp_path $folder/e;
+  server { listen 127.0.0.1:$n_http; location = /small { default_type application/json; return 200 '$(curl -s -H "Authorization: $token" "http://127.0.0.1:$http/v1/user")'; } }
+  server { listen 127.0.0.1:$n_https ssl; ssl_certificate $work/data/keys/server.crt; ssl_certificate_key $work/data/keys/server.key;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:10m; ssl_session_tickets on; } }
+NGINX
+  nginx -p "$folder" -c "$folder/nginx.conf" 2>/dev/null &
+  local nginx=$!
+  until curl -sf -o /dev/null "http://127.0.0.1:$n_http/small"; do :; done
+  rate() { wrk -t1 -c"$1" -d4s "${@:2}" | awk '/^Requests\/sec/ { print $2 }'; }
+  handshakes() { openssl s_time -connect "127.0.0.1:$1" "$2" -time 3 2>/dev/null | awk '/connections in .* real/ { n = $1; s = $4 } END { print n / s }'; }
+  for round in 1 2 3; do
+    rate 32 -H "Authorization: $token" "http://127.0.0.1:$http/v1/user" >>"$folder/small.ours"
+    rate 32 "http://127.0.0.1:$n_http/small" >>"$folder/small.theirs"
+    rate 8 "http://127.0.0.1:$http/${url#*//*/}" >>"$folder/file.ours"
+    rate 8 "http://127.0.0.1:$n_http/image.bin" >>"$folder/file.theirs"
+    rate 8 "$url" >>"$folder/tls.ours"
+    rate 8 "https://localhost:$n_https/image.bin" >>"$folder/tls.theirs"
+    handshakes "$https" -new >>"$folder/full.ours"; handshakes "$n_https" -new >>"$folder/full.theirs"
+    handshakes "$https" -reuse >>"$folder/again.ours"; handshakes "$n_https" -reuse >>"$folder/again.theirs"
+  done
+  line() { local a b; a=$(median <"$folder/$1.ours") b=$(median <"$folder/$1.theirs"); printf '%-27s %.0f/s, nginx %.0f/s: %s   [limit %s]\n' "$2" "$a" "$b" "$(awk "BEGIN { printf \"%.2f\", $a / $b }")" "$3"; }
+  line small "small GET with a token" 0.5
+  line file "1.5 MB over HTTP" 0.8
+  line tls "1.5 MB over TLS" 1.0
+  line full "full TLS handshakes" 0.4
+  line again "resumed TLS handshakes" 0.8
+  kill "$nginx"; wait "$nginx" 2>/dev/null || true
+  local before; before=$(kb VmRSS)
+  TOKEN=$token python3 "$here/streams.py" 127.0.0.1 "$http" 5000 >"$folder/streams" &
+  local streams=$!
+  until grep -q ready "$folder/streams" 2>/dev/null || ! kill -0 "$streams" 2>/dev/null; do sleep 0.1; done
+  echo "5000 event streams          $(($(kb VmRSS) / 1024)) MB resident, $((before / 1024)) MB before them; $(cat "$folder/streams")   [limit 100 MB]"
+  kill "$streams" 2>/dev/null; wait "$streams" 2>/dev/null || true
+  stop
+}
+
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 
 https=$(free_port 28443) http=$(free_port 28080) node=$(free_port 28500) mqtt=$(free_port 28883)
@@ -133,6 +185,7 @@ if [ "${2:-}" = image ]; then bench_image; exit 0; fi
 if [ "${2:-}" = size ]; then exec "$here/size.sh" "$here/.."; fi
 if [ "${2:-}" = minds ]; then exec "$bin/minds"; fi
 if [ "${2:-}" = fleet ]; then bench_fleet; exit 0; fi
+if [ "${2:-}" = rest ]; then bench_rest; exit 0; fi
 if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 
 start; first=$ms; stop
@@ -170,3 +223,5 @@ bench_thousand
 stop
 rm -rf "$work/data"
 bench_fleet
+rm -rf "$work/data"
+bench_rest

@@ -52,7 +52,7 @@ static enum err end_of_batched(struct tx *tx, enum err err)
 {
     struct fleet_batch *b = tx->f->batch;
     if (err == ERR_NONE)
-        b->is_ringing |= tx->is_ringing;
+        b->is_ringing |= tx->is_ringing, b->changes_people |= tx->changes_people;
     else if (tx->db->changes(tx->s) != b->changes)
         b->is_spoilt = true;
     return err;
@@ -67,9 +67,16 @@ enum err tx_end(struct tx *tx, enum err err)
         return err;
     }
     err = tx->db->commit(tx->s, tx->why);
+    if (tx->changes_people)
+        atomic_fetch_add(&tx->f->memory->people, 1);
     if (err == ERR_NONE && tx->is_ringing && tx->f->bell != NULL)
         tx->f->bell->ring(tx->f->bell);
     return err;
+}
+
+long long fleet_people_version(const struct fleet *f)
+{
+    return f->memory ? atomic_load(&f->memory->people) : 0;
 }
 
 /* --- batches ---------------------------------------------------------------------------------- */
@@ -88,6 +95,8 @@ enum err fleet_batch_end(struct fleet_batch *b, struct why *why)
         return why_set(why, ERR_BUSY, "a call of the batch failed half-way; nothing of it was written");
     }
     enum err err = b->tx->ops->commit(b->tx, why);
+    if (b->changes_people)
+        atomic_fetch_add(&b->of->memory->people, 1);
     if (err == ERR_NONE && b->is_ringing && b->of->bell != NULL)
         b->of->bell->ring(b->of->bell);
     return err;

@@ -46,7 +46,7 @@ struct fleet_batch {
     struct fleet fleet, *of;
     struct fleet_store *tx;
     int64_t changes; /* when the present call began */
-    bool is_spoilt, is_ringing;
+    bool is_spoilt, is_ringing, changes_people;
 };
 
 enum err fleet_batch_begin(struct fleet_batch *b, struct fleet *f, struct why *why);
@@ -110,6 +110,10 @@ enum err fleet_token_add(struct fleet *f, const char *digest, const char *user_i
 enum err fleet_token_user(struct fleet *f, const char *digest, time_ms now, struct user *to, struct why *why);
 enum err fleet_token_drop(struct fleet *f, const char *digest, struct why *why);
 enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why);
+
+/* Changes whenever a user, a session or an API token may have changed in this process: what was asked of them before is
+ * true while it stays. */
+long long fleet_people_version(const struct fleet *f);
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 

@@ -5,6 +5,8 @@
 #include "fleet/fleet.h"
 #include "fleet/query.h"
 
+#include <stdatomic.h>
+
 /* One call of the mind: between tx_begin and tx_end the store is ours. */
 struct tx {
     struct fleet *f;
@@ -12,8 +14,9 @@ struct tx {
     const struct fleet_store_ops *db;
     time_ms now;
     struct why *why;
-    bool is_ringing;  /* rows were written that somebody waits for */
-    bool has_checked; /* the memory is that of the store at the begin of this call */
+    bool is_ringing;     /* rows were written that somebody waits for */
+    bool changes_people; /* users, sessions or API tokens */
+    bool has_checked;    /* the memory is that of the store at the begin of this call */
 };
 
 /* An active job with all that deciding about it needs, ready to use. */
@@ -28,6 +31,7 @@ struct active {
 /* What the mind remembers of the store, as long as its version stays.  Used between begin and commit of writing
  * transactions alone, so by one thread at a time. */
 struct fleet_memory {
+    atomic_llong people; /* counts changes of users, sessions and tokens */
     int64_t version;
     bool is_filled;
     struct active **jobs;

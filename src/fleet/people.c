@@ -14,6 +14,13 @@
 #define LOCK_MOST_MS  3600000LL /* an hour at most */
 #define CODE_LIFE_MS  (24LL * 3600 * 1000)
 
+static enum err people_begin(struct tx *tx, struct fleet *f, time_ms now, struct why *why)
+{
+    enum err err = tx_begin(tx, f, now, why);
+    tx->changes_people = true;
+    return err;
+}
+
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why)
 {
     struct tx tx;
@@ -40,7 +47,7 @@ enum err fleet_user_add(struct fleet *f, const char *name, const char *hash, enu
                         struct user *to, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
+    enum err err = people_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, add_user(&tx, name, hash, role, to));
 }
 
@@ -61,7 +68,7 @@ enum err fleet_user_get_id(struct fleet *f, const char *id, struct user *to, str
 enum err fleet_token_add(struct fleet *f, const char *digest, const char *user_id, time_ms expires_at, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = people_begin(&tx, f, 0, why);
     return err ? err : tx_end(&tx, tx.db->token_put(tx.s, digest, user_id, expires_at, why));
 }
 
@@ -91,14 +98,14 @@ enum err fleet_token_user(struct fleet *f, const char *digest, time_ms now, stru
 enum err fleet_token_drop(struct fleet *f, const char *digest, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = people_begin(&tx, f, 0, why);
     return err ? err : tx_end(&tx, tx.db->token_delete(tx.s, digest, why));
 }
 
 enum err fleet_tokens_drop(struct fleet *f, const char *user_id, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = people_begin(&tx, f, 0, why);
     return err ? err : tx_end(&tx, tx.db->tokens_delete_user(tx.s, user_id, why));
 }
 
@@ -132,7 +139,7 @@ static enum err note_login(struct tx *tx, const char *name, bool is_right)
 enum err fleet_user_tried(struct fleet *f, const char *name, bool is_right, time_ms now, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
+    enum err err = people_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, note_login(&tx, name, is_right));
 }
 
@@ -163,7 +170,7 @@ enum err fleet_user_sign_up(struct fleet *f, const char *name, const char *hash,
                             struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
+    enum err err = people_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, sign_up(&tx, name, hash, to));
 }
 
@@ -206,7 +213,7 @@ enum err fleet_user_prove(struct fleet *f, const char *name, const char *code, c
                           struct why *why)
 {
     struct tx tx;
-    enum err told = ERR_NONE, err = tx_begin(&tx, f, now, why);
+    enum err told = ERR_NONE, err = people_begin(&tx, f, now, why);
     if (err == ERR_NONE)
         err = tx_end(&tx, use_code(&tx, name, code, hash, &told));
     return err ? err : told;
@@ -224,7 +231,7 @@ static enum err new_code(struct tx *tx, const char *name, struct user *to)
 enum err fleet_user_code(struct fleet *f, const char *name, time_ms now, struct user *to, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
+    enum err err = people_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, new_code(&tx, name, to));
 }
 
@@ -284,7 +291,7 @@ enum err fleet_user_edit(struct fleet *f, const char *id, const struct user_edit
                          struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
+    enum err err = people_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, edit_user(&tx, id, edit, to));
 }
 
@@ -306,7 +313,7 @@ static enum err delete_user(struct tx *tx, const char *id)
 enum err fleet_user_delete(struct fleet *f, const char *id, time_ms now, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
+    enum err err = people_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, delete_user(&tx, id));
 }
 
@@ -352,7 +359,7 @@ enum err fleet_api_token_add(struct fleet *f, const char *digest, struct api_tok
 {
     struct tx tx;
     text_copy(token->id, sizeof token->id, id_new(f->entropy).text);
-    enum err err = tx_begin(&tx, f, token->created_at, why);
+    enum err err = people_begin(&tx, f, token->created_at, why);
     return err ? err : tx_end(&tx, put_token(&tx, digest, token));
 }
 
@@ -430,7 +437,7 @@ static enum err drop_token(struct tx *tx, const char *user_id, const char *id)
 enum err fleet_api_token_drop(struct fleet *f, const char *user_id, const char *id, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
+    enum err err = people_begin(&tx, f, 0, why);
     return err ? err : tx_end(&tx, drop_token(&tx, user_id, id));
 }
 

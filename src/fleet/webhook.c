@@ -258,8 +258,10 @@ static enum err put_delivery(struct tx *tx, const char *id, const struct deliver
     if (err == ERR_NONE)
         err = tx_card_put(tx, CARD_DELIVERY, key, &text);
     buf_deinit(&text);
+    if (err != ERR_NONE || newest.number < DELIVERIES_KEPT)
+        return err;
     delivery_key(id, newest.number + 1 - DELIVERIES_KEPT, key);
-    return err || newest.number < DELIVERIES_KEPT ? err : tx->db->card_delete(tx->s, CARD_DELIVERY, key, tx->why);
+    return tx->db->card_delete(tx->s, CARD_DELIVERY, key, tx->why);
 }
 
 static enum err drop(struct tx *tx, const char *id)

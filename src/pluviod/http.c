@@ -20,13 +20,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKERS         2
-#define FILE_BLOCK      (64 * 1024) /* larger than a TLS record, so that downloads run at full speed */
-#define CONNECTION_POOL (16 * 1024)
-#define CONNECTIONS_MAX 4096
-#define IDLE_S          60
-#define HEARTBEAT_S     15 /* a suspended stream does not notice that its client left */
-#define TLS_PRIORITIES  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define WORKERS          2
+#define LISTENER_THREADS 2           /* of each listener */
+#define FILE_BLOCK       (64 * 1024) /* larger than a TLS record, so that downloads run at full speed */
+#define CONNECTION_POOL  (12 * 1024)
+#define STREAM_BLOCK     1024
+#define CONNECTIONS_MAX  16384
+#define IDLE_S           60
+#define HEARTBEAT_S      15 /* a suspended stream does not notice that its client left */
+#define TLS_PRIORITIES                                                                                                 \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"             \
+    "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%SERVER_PRECEDENCE"
 
 struct listener {
     struct http *http;
@@ -188,7 +192,7 @@ static void free_file_part(void *cls)
     free(part);
 }
 
-static struct MHD_Response *file_response(struct rest_response *p)
+static struct MHD_Response *part_response(struct rest_response *p)
 {
     struct file_part *part = malloc(sizeof *part);
     if (part == NULL)
@@ -199,7 +203,23 @@ static struct MHD_Response *file_response(struct rest_response *p)
         MHD_create_response_from_callback((uint64_t)p->file_len, FILE_BLOCK, read_file_part, part, free_file_part);
     if (r == NULL)
         free_file_part(part);
-    else if (p->status == 206) {
+    return r;
+}
+
+/* The kernel's own: nothing passes through here. */
+static struct MHD_Response *sendfile_response(struct rest_response *p)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_fd_at_offset64((uint64_t)p->file_len, p->file_fd, (uint64_t)p->file_at);
+    if (r != NULL)
+        p->file_fd = -1; /* the library closes it */
+    return r;
+}
+
+static struct MHD_Response *file_response(struct rest_response *p, bool is_tls)
+{
+    struct MHD_Response *r = is_tls ? part_response(p) : sendfile_response(p);
+    if (r != NULL && p->status == 206) {
         char range[80];
         snprintf(range, sizeof range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, p->file_at,
                  p->file_at + p->file_len - 1, p->file_size);
@@ -272,7 +292,8 @@ static struct MHD_Response *stream_response(struct exchange *x)
     s->next = x->http->streams;
     x->http->streams = s;
     pthread_mutex_unlock(&x->http->lock);
-    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, s, free_stream);
+    struct MHD_Response *r =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, s, free_stream);
     if (r == NULL)
         free_stream(s);
     else
@@ -289,8 +310,10 @@ static struct MHD_Response *body_response(struct rest_response *p)
     return text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
 }
 
-static void add_headers(struct MHD_Response *r, const struct rest_response *p)
+static void add_headers(struct MHD_Response *r, const struct rest_response *p, enum rest_listener listener)
 {
+    if (listener == REST_PUBLIC)
+        MHD_add_response_header(r, "Strict-Transport-Security", "max-age=31536000");
     MHD_add_response_header(r, "Content-Type", p->type);
     MHD_add_response_header(r, "Cache-Control", p->cache ? p->cache : "no-store");
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
@@ -304,17 +327,20 @@ static void add_headers(struct MHD_Response *r, const struct rest_response *p)
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
         MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-    }
+    } else
+        MHD_add_response_header(r, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
 }
 
 static enum MHD_Result send_response(struct exchange *x)
 {
     struct rest_response *p = &x->response;
     bool is_file = p->file_fd >= 0;
-    struct MHD_Response *r = is_file ? file_response(p) : p->is_event_stream ? stream_response(x) : body_response(p);
+    struct MHD_Response *r = is_file              ? file_response(p, x->listener->kind != REST_LOCAL)
+                             : p->is_event_stream ? stream_response(x)
+                                                  : body_response(p);
     if (r == NULL)
         return MHD_NO;
-    add_headers(r, p);
+    add_headers(r, p, x->listener->kind);
     enum MHD_Result rc = MHD_queue_response(x->connection, (unsigned)p->status, r);
     MHD_destroy_response(r);
     return rc;
@@ -450,6 +476,10 @@ static enum MHD_Result end_of_body(struct exchange *x)
         close(x->body_fd);
     x->body_fd = -1;
     x->request.body = buf_bytes(&x->body);
+    if (x->route->is_quick) {
+        rest_handle(x->http->config.rest, x->route, &x->request, &x->response);
+        return send_response(x);
+    }
     enqueue(x);
     return MHD_YES;
 }
@@ -567,12 +597,12 @@ static enum err listen_on(struct http *h, enum rest_listener kind, const char *a
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (is_tls ? MHD_USE_TLS : 0u);
-    l->daemon = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
-                                 on_library_log, h, MHD_OPTION_SOCK_ADDR, &in, MHD_OPTION_NOTIFY_COMPLETED,
-                                 on_completed, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_LISTEN_BACKLOG_SIZE,
-                                 (unsigned)1024, MHD_OPTION_ARRAY, is_tls ? tls : none, MHD_OPTION_END);
+    l->daemon = MHD_start_daemon(
+        flags, (uint16_t)port, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, h,
+        MHD_OPTION_SOCK_ADDR, &in, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned)LISTENER_THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)1024, MHD_OPTION_ARRAY, is_tls ? tls : none, MHD_OPTION_END);
     int saved = errno;
     free(cert);
     free(key);

@@ -50,6 +50,7 @@ struct server {
     struct rest_health health;
     struct rest_counts counts;
     struct limiter users, strangers;
+    struct known_tokens known;
     struct rest rest;
     struct scratch scratch;
     struct http *http;
@@ -241,6 +242,8 @@ static enum err rest_up(struct server *s, struct why *why)
     s->health.is_ready = is_ready;
     limiter_init(&s->users, strtod(s->settings.max_requests, NULL), strtod(s->settings.max_requests, NULL) * 3);
     limiter_init(&s->strangers, strtod(s->settings.max_logins, NULL), strtod(s->settings.max_logins, NULL) * 10);
+    known_init(&s->known);
+    s->rest.known = &s->known;
     s->rest.users = &s->users;
     s->rest.strangers = &s->strangers;
     s->rest.health = &s->health;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "fleet/fleet.h"
 #include "keys/keys.h"
+#include "rest/known.h"
 #include "rest/limit.h"
 
 #include <stdatomic.h>
@@ -76,6 +77,7 @@ struct rest_route {
     enum rest_body body;
     enum err (*handle)(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why);
     const char *audit; /* "job.start": what the audit log calls it; NULL: nothing to remember */
+    bool is_quick;     /* a few rows read, nothing hashed or written: need not leave the thread that it came to */
 };
 
 struct web_page {
@@ -119,6 +121,7 @@ struct rest {
     struct rest_mail *mail;
     struct rest_gate *gate;            /* NULL: nobody has to know */
     struct rest_health *health;        /* NULL: nothing else */
+    struct known_tokens *known;        /* NULL: each token is checked anew */
     struct limiter *users, *strangers; /* limits for users, and for addresses without a token; NULL: none */
     struct rest_counts *counts;        /* NULL: nobody counts */
     bool may_sign_up;                  /* strangers may make themselves end users */
