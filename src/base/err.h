@@ -129,6 +129,8 @@
     X(ERR_JOB_PUSH_APPROVAL, "force_push and user_approval exclude each other", 400, 190030, 65)                       \
     X(ERR_JOB_CROSSED, "a rule that stops the job is still crossed", 400, 190031, 65)                                  \
     X(ERR_JOB_NOT_PAUSED, "the job is not paused", 400, 190032, 65)                                                    \
+    X(ERR_JOB_HELD, "the job waits for a second person", 400, 190041, 65)                                              \
+    X(ERR_JOB_NOT_HELD, "the job waits for nobody", 400, 190042, 65)                                                   \
     X(ERR_QUERY, "the query cannot be read", 400, 190033, 65)                                                          \
     X(ERR_PLAN, "the rollout cannot be read", 400, 190034, 65)                                                         \
     X(ERR_NODE_OFFLINE, "the node is not connected", 400, 102001, 75)                                                  \

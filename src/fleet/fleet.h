@@ -279,7 +279,13 @@ enum err fleet_job_pause(struct fleet *f, const char *id, const char *reason, ti
                          struct why *why);
 enum err fleet_job_resume(struct fleet *f, const char *id, time_ms now, struct job_summary *to, struct why *why);
 
+/* The second person's yes, where fleet_policy.needs_two: the job goes on.  ERR_FORBIDDEN for who started it or changed
+ * it last; ERR_JOB_NOT_HELD. */
+enum err fleet_job_approve(struct fleet *f, const char *id, const char *person, time_ms now, struct job_summary *to,
+                           struct why *why);
+
 struct job_edit {
+    const char *editor;                                  /* who changes it; NULL: nobody in particular */
     const char *description, *metadata, *plan, *exclude; /* NULL: stays */
     int priority;                                        /* 0: stays */
 };

@@ -388,6 +388,17 @@ static enum err first_state(struct tx *tx, const struct job *job)
     return err ? err : tx->db->job_state_put(tx->s, &state, tx->why);
 }
 
+#define HELD_TEXT "Waits until a second person approves it"
+
+static enum err hold(struct tx *tx, struct job *job, const char *by)
+{
+    if (!tx->f->policy.needs_two)
+        return ERR_NONE;
+    job->is_paused = true;
+    text_copy(job->stop_reason, sizeof job->stop_reason, HELD_TEXT);
+    return tx->db->card_put(tx->s, CARD_HELD, job->id, bytes_of_text(by && *by ? by : "?"), tx->why);
+}
+
 static enum err start_job(struct tx *tx, const struct job_order *o, struct job *to)
 {
     enum err err = check_order(tx, o);
@@ -398,7 +409,7 @@ static enum err start_job(struct tx *tx, const struct job_order *o, struct job *
     fill_job(o, tx->now, to);
     struct id id = id_new(tx->f->entropy);
     text_copy(to->id, sizeof to->id, id.text);
-    if ((err = tx->db->job_put(tx->s, to, tx->why)) != ERR_NONE)
+    if ((err = hold(tx, to, o->owner)) != ERR_NONE || (err = tx->db->job_put(tx->s, to, tx->why)) != ERR_NONE)
         return err;
     for (unsigned i = 0; err == ERR_NONE && i < o->node_count; i++)
         err = tx->db->job_target_add(tx->s, to->id, o->nodes[i], tx->why);
@@ -599,8 +610,16 @@ static enum err resume(struct tx *tx, const char *id, struct job_summary *to)
     char text[160];
     struct rollout plan;
     struct rollout_score score;
+    char *held = NULL;
     enum err err = get_active(tx, id, to);
     if (err != ERR_NONE || !to->job.is_paused)
+        return err;
+    err = tx_card(tx, CARD_HELD, id, &held);
+    bool is_held = held != NULL;
+    free(held);
+    if (err == ERR_NONE && is_held)
+        err = why_set(tx->why, ERR_JOB_HELD, "job %s waits until a second person approves it", to->job.name);
+    if (err != ERR_NONE)
         return err;
     rollout_read(&plan, to->job.plan, NULL);
     job_score(&to->state, &score);
@@ -660,7 +679,7 @@ static enum err edit(struct tx *tx, const char *id, const struct job_edit *e, st
     rollout_read(&plan, job->plan, NULL);
     if (to->state.phase > plan.phase_count)
         to->state.phase = plan.phase_count;
-    if ((err = active_write(tx, job)) != ERR_NONE ||
+    if ((err = hold(tx, job, e->editor)) != ERR_NONE || (err = active_write(tx, job)) != ERR_NONE ||
         (err = tx->db->job_state_put(tx->s, &to->state, tx->why)) != ERR_NONE)
         return err;
     return tx_event(tx, EVENT_JOB, NULL, id, NULL);
@@ -672,6 +691,31 @@ enum err fleet_job_edit(struct fleet *f, const char *id, const struct job_edit *
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, edit(&tx, id, change, to));
+}
+
+static enum err approve_held(struct tx *tx, const char *id, const char *person, struct job_summary *to)
+{
+    char *by = NULL;
+    enum err err = get_active(tx, id, to);
+    if (err == ERR_NONE)
+        err = tx_card(tx, CARD_HELD, id, &by);
+    if (err == ERR_NONE && by == NULL)
+        err = why_set(tx->why, ERR_JOB_NOT_HELD, "job %s does not wait for a second person", to->job.name);
+    if (err == ERR_NONE && (strcmp(by, person) == 0 || strcmp(to->job.owner, person) == 0))
+        err = why_set(tx->why, ERR_FORBIDDEN, "%s started job %s or changed it last: somebody else has to approve it",
+                      person, to->job.name);
+    free(by);
+    if (err == ERR_NONE)
+        err = tx->db->card_delete(tx->s, CARD_HELD, id, tx->why);
+    return err ? err : resume(tx, id, to);
+}
+
+enum err fleet_job_approve(struct fleet *f, const char *id, const char *person, time_ms now, struct job_summary *to,
+                           struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, now, why);
+    return err ? err : tx_end(&tx, approve_held(&tx, id, person, to));
 }
 
 static enum err exclude(struct tx *tx, const char *id, const char *query, struct job_summary *to)

@@ -370,6 +370,13 @@ enum err command_job_pause(int argc, char **argv, struct why *why)
     return job_verb(argc, argv, &line, "/v1/admin/otajob/pause", "reason", "is paused", why);
 }
 
+enum err command_job_approve(int argc, char **argv, struct why *why)
+{
+    static const struct command_line line = {no_rows, "JOB",
+                                             "Say yes, as a second person, to a job that waits for one.", 1, 1};
+    return job_verb(argc, argv, &line, "/v1/admin/otajob/approve", NULL, "is approved", why);
+}
+
 enum err command_job_resume(int argc, char **argv, struct why *why)
 {
     static const struct command_line line = {no_rows, "JOB", "Let a paused job go on.", 1, 1};

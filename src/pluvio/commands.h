@@ -81,6 +81,7 @@ COMMAND(job_plan);
 COMMAND(job_pause);
 COMMAND(job_edit);
 COMMAND(job_resume);
+COMMAND(job_approve);
 COMMAND(job_why);
 COMMAND(job_clusters);
 COMMAND(job_exclude);

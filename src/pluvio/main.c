@@ -74,6 +74,7 @@ static const struct command {
     {"job", "list", "List jobs", command_job_list},
     {"job", "pause", "Offer a job to nobody until it is resumed", command_job_pause},
     {"job", "edit", "Change a paused job", command_job_edit},
+    {"job", "approve", "Say yes, as a second person, to a job", command_job_approve},
     {"job", "resume", "Let a paused job go on", command_job_resume},
     {"job", "why", "Why a node was or was not offered a job, and when next", command_job_why},
     {"job", "clusters", "Failures of a job that look alike", command_job_clusters},

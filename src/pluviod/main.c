@@ -194,6 +194,7 @@ static enum err fleet_up(struct server *s, struct why *why)
     pthread_mutex_init(&s->bell_lock, NULL);
     fleet_init(&s->fleet, sqlite_store_port(s->store), &s->entropy, &s->log, &s->bell);
     enum err err = settings_budgets(&s->settings, &s->fleet.policy, why);
+    s->fleet.policy.needs_two = strcmp(s->settings.four_eyes, "yes") == 0;
     return err ? err : fleet_start(&s->fleet, system_now(), why);
 }
 

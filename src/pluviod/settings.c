@@ -60,6 +60,8 @@ static const struct setting {
      "Sends letters with verification codes, called as sendmail is: PROGRAM -t, the letter on its standard input "
      "(default: none; codes then go nowhere)",
      3},
+    {"four-eyes", TEXT(four_eyes), "no", "yes|no",
+     "Whether each job, and each change of one, waits until a second person approves it (default: no)", 3},
     {"webhook-loopback", TEXT(webhook_loopback), "no", "yes|no",
      "Whether webhooks may call addresses of this machine (default: no)", 3},
     {"mosquitto", TEXT(mosquitto), "mosquitto", "PROGRAM", "The broker's program (default: mosquitto)", 3},

@@ -569,23 +569,24 @@ HANDLER(post_job_retrigger)
 
 /* --- what RainMaker does not have: pause, resume, edit, exclude, retry -------------------------- */
 
-static enum err do_pause(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
-                         struct why *why)
+static enum err do_pause(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *id,
+                         struct job_summary *to, struct why *why)
 {
-    return fleet_job_pause(rest->fleet, id, member_text(doc, "reason"), now, to, why);
+    return fleet_job_pause(rest->fleet, id, member_text(doc, "reason"), q->now, to, why);
 }
 
-static enum err do_resume(struct rest *rest, const struct json *doc, const char *id, time_ms now,
+static enum err do_resume(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *id,
                           struct job_summary *to, struct why *why)
 {
     (void)doc;
-    return fleet_job_resume(rest->fleet, id, now, to, why);
+    return fleet_job_resume(rest->fleet, id, q->now, to, why);
 }
 
-static enum err do_edit(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
-                        struct why *why)
+static enum err do_edit(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *id,
+                        struct job_summary *to, struct why *why)
 {
-    struct job_edit change = {.description = json_text(json_get(doc, "description")),
+    struct job_edit change = {.editor = q->user.name,
+                              .description = json_text(json_get(doc, "description")),
                               .plan = json_text(json_get(doc, "rollout")),
                               .exclude = json_text(json_get(doc, "exclude"))};
     const struct json *meta = json_get(doc, "metadata");
@@ -600,31 +601,39 @@ static enum err do_edit(struct rest *rest, const struct json *doc, const char *i
     char *metadata = meta ? json_dup_text(meta) : NULL;
     change.metadata = metadata;
     change.priority = (int)priority;
-    err = fleet_job_edit(rest->fleet, id, &change, now, to, why);
+    err = fleet_job_edit(rest->fleet, id, &change, q->now, to, why);
     free(metadata);
     return err;
 }
 
-static enum err do_exclude(struct rest *rest, const struct json *doc, const char *id, time_ms now,
+static enum err do_exclude(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *id,
                            struct job_summary *to, struct why *why)
 {
     const char *query = member_text(doc, "query");
-    return query ? fleet_job_exclude(rest->fleet, id, query, now, to, why)
+    return query ? fleet_job_exclude(rest->fleet, id, query, q->now, to, why)
                  : why_set(why, ERR_BODY, "query is missing: which nodes the job shall leave out");
 }
 
-static enum err do_retry(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
-                         struct why *why)
+static enum err do_retry(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *id,
+                         struct job_summary *to, struct why *why)
 {
-    return fleet_job_retry(rest->fleet, id, is_flag(doc, "all"), now, to, why);
+    return fleet_job_retry(rest->fleet, id, is_flag(doc, "all"), q->now, to, why);
+}
+
+static enum err do_approve(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *id,
+                           struct job_summary *to, struct why *why)
+{
+    (void)doc;
+    return fleet_job_approve(rest->fleet, id, q->user.name, q->now, to, why);
 }
 
 static const struct verb {
     const char *name;
-    enum err (*act)(struct rest *rest, const struct json *doc, const char *id, time_ms now, struct job_summary *to,
-                    struct why *why);
+    enum err (*act)(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *id,
+                    struct job_summary *to, struct why *why);
 } verbs[] = {
-    {"pause", do_pause}, {"resume", do_resume}, {"edit", do_edit}, {"exclude", do_exclude}, {"retry", do_retry},
+    {"pause", do_pause},     {"resume", do_resume}, {"edit", do_edit},
+    {"exclude", do_exclude}, {"retry", do_retry},   {"approve", do_approve},
 };
 
 HANDLER(post_job_verb)
@@ -639,7 +648,7 @@ HANDLER(post_job_verb)
     while (strcmp(verb->name, name) != 0)
         verb++;
     const char *id = member_text(doc, "ota_job_id");
-    err = id ? verb->act(rest, doc, id, q->now, &sum, why) : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
+    err = id ? verb->act(rest, q, doc, id, &sum, why) : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
     if (err == ERR_NONE) {
         struct json_out out;
         json_out_init(&out, &p->body);

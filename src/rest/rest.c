@@ -94,6 +94,8 @@ static const struct rest_route routes[] = {
     {"POST", "/v1/admin/otajob/exclude", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.exclude",
      false},
     {"POST", "/v1/admin/otajob/retry", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.retry", false},
+    {"POST", "/v1/admin/otajob/approve", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job_verb, "job.approve",
+     false},
     {"GET", "/v1/admin/otajob/why", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_job_why, NULL, false},
     {"GET", "/v1/admin/otajob/clusters", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_job_clusters, NULL, false},
     {"GET", "/v1/admin/node_group", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_groups, NULL, false},

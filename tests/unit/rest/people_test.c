@@ -600,6 +600,40 @@ static void who_asks_too_often_waits(void **state)
         assert_true(limiter_ask(&users, "x", 1, &wait_ms));
 }
 
+static void a_second_person_says_yes(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], text[300], job[64];
+    make_user(b, "ann@h", "operator");
+    make_user(b, "bob@h", "operator");
+    rig_node(b->r, "n1", "1.0");
+    struct image image = rig_image(b->r, "two", "2.0");
+    b->r->fleet.policy.needs_two = true;
+    assert_int_equal(log_in_as(b, "ann@h", "Passw0rd"), 200);
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"]}", image.id);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY("force_push", "true"), text), 200);
+    take_member(body, "ota_job_id", job, sizeof job);
+    time_ms next;
+    fleet_tick(&b->r->fleet, b->r->now, &next, NULL);
+    assert_int_equal(rig_outbox(b->r), 0);
+    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\",\"rollout\":\"in-flight 1\"}", job);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/resume", NULL, text), 400);
+    assert_non_null(strstr(body, "190041"));
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/approve", NULL, text), 403);
+    assert_int_equal(log_in_as(b, "bob@h", "Passw0rd"), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/edit", NULL, text), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/approve", NULL, text), 403); /* he changed it */
+    log_in(b);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/approve", NULL, text), 200);
+    assert_non_null(strstr(body, "\"paused\":false"));
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/approve", NULL, text), 400);
+    for (int i = 0; i < 5; i++)
+        fleet_tick(&b->r->fleet, b->r->now, &next, NULL);
+    assert_int_equal(rig_outbox(b->r), 1);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/pause", NULL, text), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/resume", NULL, text), 200); /* a pause is nobody's secret */
+}
+
 /* --- the audit log ---------------------------------------------------------------------------- */
 
 static void changes_are_remembered_in_a_chain(void **state)
@@ -653,6 +687,7 @@ int main(void)
         WITH_REST(a_makers_nodes_bring_their_certificates),
         WITH_REST(who_is_let_in_can_change),
         WITH_REST(who_asks_too_often_waits),
+        WITH_REST(a_second_person_says_yes),
         WITH_REST(changes_are_remembered_in_a_chain),
     };
     return cmocka_run_group_tests_name("people", tests, NULL, NULL);
