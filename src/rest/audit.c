@@ -35,7 +35,86 @@ static void write_body(struct json_out *out, struct bytes body)
     json_free(doc);
 }
 
-enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct why *why)
+/* --- before and after ------------------------------------------------------------------------- */
+
+/* By what is done: which GET shows it, and where the request has its id. */
+static const struct view {
+    const char *what, *parameter;
+    bool is_in_body;
+    enum err (*get)(struct rest *rest, struct rest_request *q, struct rest_response *p, struct why *why);
+} views[] = {
+    {"group.", "group_id", false, get_groups}, {"job.", "ota_job_id", true, get_jobs},
+    {"node.", "node_id", false, get_nodes},    {"image.", "ota_image_id", false, get_images},
+    {"user.", "user_name", false, get_users},
+};
+
+/* A question for one thing. */
+struct look {
+    struct rest_request q;
+    const char *name, *value;
+};
+
+static const char *look_query(const struct rest_request *q, const char *name)
+{
+    const struct look *l = (const struct look *)(const void *)q;
+    return strcmp(name, l->name) == 0 ? l->value : NULL;
+}
+
+static const char *no_header(const struct rest_request *q, const char *name)
+{
+    (void)q, (void)name;
+    return NULL;
+}
+
+static void look(struct rest *rest, const struct rest_request *q, const struct view *view, const char *id,
+                 struct buf *to)
+{
+    struct rest_response p;
+    struct json *doc = NULL, *no_url = NULL;
+    struct look l = {.q = {.method = "GET", .path = q->path, .listener = q->listener, .now = q->now, .user = q->user},
+                     .name = view->parameter,
+                     .value = id};
+    l.q.query = look_query;
+    l.q.header = no_header;
+    rest_response_init(&p);
+    /* A URL that opens the image for a day is nothing to keep. */
+    if (view->get(rest, &l.q, &p, NULL) == ERR_NONE && json_parse(buf_bytes(&p.body), &doc, NULL) == ERR_NONE &&
+        json_parse(bytes_of_text("{\"image_url\":null}"), &no_url, NULL) == ERR_NONE) {
+        json_merge(doc, no_url);
+        char *text = json_dup_text(doc);
+        if (text != NULL && strlen(text) <= BODY_MAX)
+            buf_add(to, text, strlen(text));
+        free(text);
+    }
+    json_free(doc);
+    json_free(no_url);
+    rest_response_deinit(&p);
+}
+
+void audit_look(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct buf *to)
+{
+    struct json *doc = NULL;
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+        if (strncmp(route->audit, views[i].what, strlen(views[i].what)) != 0)
+            continue;
+        const char *id = query(q, views[i].parameter);
+        if (views[i].is_in_body && json_parse(q->body, &doc, NULL) == ERR_NONE)
+            id = member_text(doc, views[i].parameter);
+        if (id != NULL)
+            look(rest, q, &views[i], id, to);
+        json_free(doc);
+        return;
+    }
+}
+
+static void write_view(struct json_out *out, const char *name, const struct buf *view)
+{
+    if (view->len > 0 && !view->is_failed)
+        json_out_raw(out, name, view->at);
+}
+
+enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q,
+               const struct buf *before, const struct buf *after, struct why *why)
 {
     static const char *const names[] = {"node_id",    "nodeid",    "group_id",     "ota_job_id", "ota_image_id",
                                         "user_id",    "user_name", "operation",    "archive",    "token_id",
@@ -54,6 +133,8 @@ enum err audit(struct rest *rest, const struct rest_route *route, const struct r
             json_out_text(&out, names[i], query(q, names[i]));
     json_out_end_object(&out);
     write_body(&out, q->body);
+    write_view(&out, "before", before);
+    write_view(&out, "after", after);
     json_out_end_object(&out);
     enum err err =
         text.is_failed ? why_set(why, ERR_NO_MEMORY, "no memory") : fleet_audit_add(rest->fleet, text.at, why);

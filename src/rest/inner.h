@@ -115,8 +115,13 @@ enum err hash_new_password(struct rest *rest, const char *password, char hash[st
 void request_url(const struct rest *rest, const struct rest_request *q, const char *method, const char *path,
                  int64_t life_s, char *to, size_t size);
 
-/* Adds to the audit log what was just done. */
-enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct why *why);
+/* What the thing that a request is about looks like, as its own GET shows it; nothing when there is none, or none yet.
+ */
+void audit_look(struct rest *rest, const struct rest_route *route, const struct rest_request *q, struct buf *to);
+
+/* Adds to the audit log what was just done; `before` and `after`: what audit_look saw. */
+enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q,
+               const struct buf *before, const struct buf *after, struct why *why);
 
 /* "node", "job": of an event_kind. */
 extern const char *const event_kind_texts[];

@@ -427,17 +427,23 @@ static enum err handle_audited(struct rest *rest, const struct rest_route *route
 {
     struct fleet_batch batch;
     struct rest own = *rest;
+    struct buf before = {0}, after = {0};
     enum err err;
     if (!is_one_transaction(route)) {
         err = route->handle(rest, q, p, why);
-        return err ? err : audit(rest, route, q, why);
+        return err ? err : audit(rest, route, q, &before, &after, why);
     }
     if ((err = fleet_batch_begin(&batch, rest->fleet, why)) != ERR_NONE)
         return err;
     own.fleet = &batch.fleet;
+    audit_look(&own, route, q, &before);
     err = route->handle(&own, q, p, why);
-    if (err == ERR_NONE)
-        err = audit(&own, route, q, why);
+    if (err == ERR_NONE) {
+        audit_look(&own, route, q, &after);
+        err = audit(&own, route, q, &before, &after, why);
+    }
+    buf_deinit(&before);
+    buf_deinit(&after);
     struct why ended = {{0}};
     batch.is_spoilt |= err != ERR_NONE;
     enum err end = fleet_batch_end(&batch, err ? &ended : why);

@@ -653,6 +653,12 @@ static void changes_are_remembered_in_a_chain(void **state)
     assert_non_null(strstr(body, "\"who\":\"admin@h\""));
     assert_non_null(strstr(body, "\"query\":{\"node_id\":\"n1\"}"));
     assert_null(strstr(body, "Passw0rd"));
+    const char *before = strstr(body, "\"before\":{\"node_id\":\"n1\""),
+               *after = strstr(body, "\"after\":{\"node_id\":\"n1\"");
+    assert_non_null(before);
+    assert_non_null(after);
+    assert_non_null(strstr(before, "\"tags\":[]"));
+    assert_non_null(strstr(after, "\"tags\":[\"a:b\"]"));
     assert_int_equal(CALL("GET", "/v1/admin/audit/verify", NULL, NULL), 200);
     assert_non_null(strstr(body, "\"entries\":3,\"whole\":true"));
     /* An entry that is changed, and one that is taken out. */
