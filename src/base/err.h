@@ -85,6 +85,8 @@
     X(ERR_IMAGE_NAME, "image name is missing", 400, 104002, 65)                                                        \
     X(ERR_IMAGE_VERSION, "firmware version is missing", 400, 104004, 65)                                               \
     X(ERR_IMAGE_MODEL, "model is missing", 400, 104005, 65)                                                            \
+    X(ERR_IMAGE_TAKEN, "an image of that name is used by a job", 400, 104008, 73)                                      \
+    X(ERR_IMAGE_TYPE, "image_type is not one that is taken", 400, 136006, 65)                                          \
     X(ERR_IMAGE_IN_USE, "image is used by a job", 400, 104016, 65)                                                     \
     X(ERR_IMAGE_IN_ACTIVE_USE, "image is used by an active job", 400, 104020, 65)                                      \
     X(ERR_IMAGE_5MB, "image is larger than 5 MB", 400, 104010, 65)                                                     \

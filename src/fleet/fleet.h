@@ -203,6 +203,7 @@ struct image_upload {
     const char *name, *fw_version, *model, *type; /* "" or NULL: taken from the image */
     const char *uploader;
     const struct image_facts *facts;
+    bool is_raw; /* bytes of no format that is known here: version and model must be told */
 };
 
 /* Announces an upload: makes the row, not ready.  An existing image of that name that no job uses gives way. */

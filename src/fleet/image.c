@@ -31,8 +31,9 @@ static enum err row_for_name(struct tx *tx, const char *name, struct image *to)
     if (err == ERR_NONE)
         err = tx->db->image_uses(tx->s, to->id, &jobs, &active, tx->why);
     if (err == ERR_NONE && jobs > 0)
-        return why_set(tx->why, ERR_EXISTS, "an image named %s exists and is used by %lld job(s): choose another name",
-                       name, (long long)jobs);
+        return why_set(tx->why, ERR_IMAGE_TAKEN,
+                       "an image named %s exists and is used by %lld job(s): choose another name", name,
+                       (long long)jobs);
     if (err != ERR_NOT_FOUND)
         return err;
     *to = (struct image){.is_ready = false};
@@ -69,8 +70,9 @@ static const char *first_of(const char *given, const char *read)
 static enum err fill(struct tx *tx, const struct image_upload *u, struct image *to)
 {
     const struct image_facts *facts = u->facts;
-    const char *version = first_of(u->fw_version, facts->has_app_desc ? facts->app.version : "");
-    const char *model = first_of(u->model, facts->has_app_desc ? facts->app.project_name : "");
+    bool has_desc = facts->has_app_desc && !u->is_raw;
+    const char *version = first_of(u->fw_version, has_desc ? facts->app.version : "");
+    const char *model = first_of(u->model, has_desc ? facts->app.project_name : "");
     if (*version == '\0')
         return why_set(tx->why, ERR_IMAGE_VERSION, "the image tells no version: give fw_version");
     if (*model == '\0')
@@ -78,11 +80,11 @@ static enum err fill(struct tx *tx, const struct image_upload *u, struct image *
     if (!text_copy(to->fw_version, sizeof to->fw_version, version) || !text_copy(to->model, sizeof to->model, model) ||
         !text_copy(to->type, sizeof to->type, u->type))
         return why_set(tx->why, ERR_TOO_BIG, "fw_version has at most 32 characters, model and type 64");
-    text_copy(to->project_name, sizeof to->project_name, facts->has_app_desc ? facts->app.project_name : "");
-    text_copy(to->platform, sizeof to->platform, facts->chip ? facts->chip->platform : "");
+    text_copy(to->project_name, sizeof to->project_name, has_desc ? facts->app.project_name : "");
+    text_copy(to->platform, sizeof to->platform, facts->chip && !u->is_raw ? facts->chip->platform : "");
     hex(to->sha256, facts->file_sha256, sizeof facts->file_sha256);
     hex(to->md5, facts->file_md5, sizeof facts->file_md5);
-    to->secure_version = facts->has_app_desc ? facts->app.secure_version : 0;
+    to->secure_version = has_desc ? facts->app.secure_version : 0;
     to->size_bytes = (int64_t)facts->file_len;
     to->is_ready = true;
     to->is_archived = false;
@@ -92,7 +94,7 @@ static enum err fill(struct tx *tx, const struct image_upload *u, struct image *
 
 static enum err add_image(struct tx *tx, const char *id, const struct image_upload *u, struct image *to)
 {
-    enum err err = image_check_update(u->facts, tx->why);
+    enum err err = u->is_raw ? ERR_NONE : image_check_update(u->facts, tx->why);
     if (err != ERR_NONE)
         return err;
     if (id != NULL)

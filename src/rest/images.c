@@ -204,9 +204,12 @@ static enum err add_posted(struct rest *rest, struct rest_request *q, const stru
     if (err == ERR_NONE)
         err = write_upload(q, bytes_of(data, len), why);
     free(data);
-    struct image_upload upload = {
-        name,  member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"), q->user.name,
-        &facts};
+    struct image_upload upload = {.name = name,
+                                  .fw_version = member_text(doc, "fw_version"),
+                                  .model = member_text(doc, "model"),
+                                  .type = member_text(doc, "type"),
+                                  .uploader = q->user.name,
+                                  .facts = &facts};
     if (err == ERR_NONE)
         err = adopt_file(rest, q->body_file, NULL, &upload, q->now, &image, why);
     if (err == ERR_NONE)
@@ -250,11 +253,24 @@ HANDLER(post_user_image)
     return err;
 }
 
+static enum err take_type(const char *type, bool *is_raw, struct why *why)
+{
+    *is_raw = type != NULL && strcmp(type, "raw") == 0;
+    if (type == NULL || *is_raw || strcmp(type, "firmware") == 0)
+        return ERR_NONE;
+    if (strcmp(type, "package") == 0)
+        return why_set(why, ERR_IMAGE_TYPE, "packages are not taken yet: upload the .bin in it");
+    return why_set(why, ERR_IMAGE_TYPE, "image_type must be firmware or raw");
+}
+
 HANDLER(get_image_upload)
 {
     struct image image;
     char path[64], url[JOB_URL_SIZE];
-    enum err err = fleet_image_announce(rest->fleet, query(q, "image_name"), q->user.name, q->now, &image, why);
+    bool is_raw;
+    enum err err = take_type(query(q, "image_type"), &is_raw, why);
+    if (err == ERR_NONE)
+        err = fleet_image_announce(rest->fleet, query(q, "image_name"), q->user.name, q->now, &image, why);
     if (err != ERR_NONE)
         return err;
     snprintf(path, sizeof path, "/v1/uploads/%s", image.id);
@@ -315,10 +331,19 @@ static enum err confirm(struct rest *rest, struct rest_request *q, const struct 
     if (err != ERR_NONE)
         return err;
     upload_path(q, id, path, sizeof path);
+    bool is_raw = false;
+    if ((err = take_type(member_text(doc, "image_type"), &is_raw, why)) != ERR_NONE)
+        return err;
     err = verify_file(path, &facts, why);
-    struct image_upload upload = {
-        image.name, member_text(doc, "fw_version"), member_text(doc, "model"), member_text(doc, "type"), q->user.name,
-        &facts};
+    if (is_raw && err != ERR_IMAGE_NOT_UPLOADED && err != ERR_IO && facts.file_len > 0)
+        err = ERR_NONE; /* only its digests count */
+    struct image_upload upload = {.name = image.name,
+                                  .fw_version = member_text(doc, "fw_version"),
+                                  .model = member_text(doc, "model"),
+                                  .type = member_text(doc, "type"),
+                                  .uploader = q->user.name,
+                                  .facts = &facts,
+                                  .is_raw = is_raw};
     if (err == ERR_NONE)
         err = adopt_file(rest, path, id, &upload, q->now, &image, why);
     if (err == ERR_NONE)

@@ -58,7 +58,7 @@ static inline struct image rig_image(struct rig *r, const char *name, const char
     text_copy(facts.app.version, sizeof facts.app.version, version);
     text_copy(facts.app.project_name, sizeof facts.app.project_name, "blinky");
     facts.file_sha256[0] = (uint8_t)r->entropy.next;
-    struct image_upload u = {name, NULL, NULL, NULL, "tester", &facts};
+    struct image_upload u = {.name = name, .uploader = "tester", .facts = &facts};
     assert_int_equal(fleet_image_add(&r->fleet, NULL, &u, r->now, &image, NULL), ERR_NONE);
     return image;
 }

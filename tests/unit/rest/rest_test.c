@@ -1,4 +1,5 @@
 /* Goal: RainMaker's paths, fields and codes, by requests without a socket. */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #include "bench.h"
 
 static void clients_find_the_front_door(void **state)
@@ -345,6 +346,136 @@ static void what_a_job_may_not_be_has_a_code(void **state)
     assert_non_null(strstr(body, "105067"));
 }
 
+/* An upload of its own bytes: announced, put, confirmed. */
+static int put_bytes(struct bench *b, const char *type, const char *bytes, const char *more, char *body, size_t size)
+{
+    char id[64], url[JOB_URL_SIZE], text[300];
+    assert_int_equal(call(b, "GET", "/v1/admin/otaimage/upload_request", QUERY("image_name", "put", "image_type", type),
+                          NULL, body, size),
+                     200);
+    take_member(body, "ota_image_id", id, sizeof id);
+    take_member(body, "upload_url", url, sizeof url);
+    if (bytes != NULL)
+        assert_int_equal(follow(b, "PUT", url, bytes, body, size), 200);
+    snprintf(text, sizeof text, "{\"ota_image_id\":\"%s\",\"image_type\":\"%s\"%s}", id, type, more);
+    return call(b, "POST", "/v1/admin/otaimage/upload_confirm", NULL, text, body, size);
+}
+
+static void what_is_wrong_with_an_image_has_a_code(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], image[64], text[600], code[40];
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    char *good = image_body("fw", "2.0", false);
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, good), 200);
+    take_member(body, "ota_image_id", image, sizeof image);
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"]}", image);
+    const struct {
+        const char *method, *path, *query[4], *body;
+        int code;
+    } rows[] = {
+        {"POST", "/v1/admin/otaimage", {NULL}, "{\"image_name\":\"x\"}", 104001},
+        {"POST", "/v1/admin/otaimage", {NULL}, "{\"base64_fwimage\":\"AAAA\"}", 104002},
+        {"POST", "/v1/admin/otaimage", {NULL}, "{\"image_name\":\"x\",\"base64_fwimage\":\"!\"}", 104011},
+        {"POST", "/v1/admin/otaimage", {NULL}, "{\"image_name\":\"x\",\"base64_fwimage\":\"AAAA\"}", 104003},
+        {"GET", "/v1/admin/otaimage/upload_request", {NULL}, NULL, 104002},
+        {"GET", "/v1/admin/otaimage/upload_request", {"image_name", "x", "image_type", "cake"}, NULL, 136006},
+        {"POST", "/v1/admin/otaimage/upload_confirm", {NULL}, "{}", 104018},
+        {"POST", "/v1/admin/otaimage/upload_confirm", {NULL}, "{\"ota_image_id\":\"none\"}", 104015},
+        {"PUT", "/v1/admin/otaimage", {"archive", "true"}, "{}", 104018},
+        {"PUT", "/v1/admin/otaimage", {"ota_image_id", image}, "{}", 104022},
+        {"PUT", "/v1/admin/otaimage", {"ota_image_id", image, "archive", "maybe"}, "{}", 104026},
+        {"PUT", "/v1/admin/otaimage", {"ota_image_id", image, "archive", "false"}, "{}", 104024},
+        {"PUT", "/v1/admin/otaimage", {"ota_image_id", "none", "archive", "true"}, "{}", 104015},
+        {"DELETE", "/v1/admin/otaimage", {NULL}, NULL, 104018},
+        {"DELETE", "/v1/admin/otaimage", {"ota_image_id", "none"}, NULL, 104015},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *const query[] = {rows[i].query[0], rows[i].query[1], rows[i].query[2], rows[i].query[3], NULL};
+        assert_int_equal(CALL(rows[i].method, rows[i].path, query, rows[i].body), 400);
+        snprintf(code, sizeof code, "\"error_code\":%d,", rows[i].code);
+        if (strstr(body, code) == NULL)
+            fail_msg("row %zu: %s", i, body);
+    }
+    assert_int_equal(put_bytes(b, "firmware", NULL, "", body, sizeof body), 400);
+    assert_non_null(strstr(body, "104032"));
+    assert_int_equal(put_bytes(b, "firmware", "no image at all", "", body, sizeof body), 400);
+    assert_non_null(strstr(body, "104003"));
+    /* Bytes of no format: their version and model must be told. */
+    assert_int_equal(put_bytes(b, "raw", "no image at all", "", body, sizeof body), 400);
+    assert_non_null(strstr(body, "104004"));
+    assert_int_equal(put_bytes(b, "raw", "no image at all", ",\"fw_version\":\"7\"", body, sizeof body), 400);
+    assert_non_null(strstr(body, "104005"));
+    assert_int_equal(put_bytes(b, "raw", "no image at all", ",\"fw_version\":\"7\",\"model\":\"m\"", body, sizeof body),
+                     200);
+    assert_int_equal(CALL("GET", "/v1/admin/otaimage", QUERY("image_name", "put"), NULL), 200);
+    assert_non_null(strstr(body, "\"file_size\":15"));
+    assert_non_null(strstr(body, "\"file_md5\":\"")); /* of the bytes as they came */
+    /* A job holds its image and its name. */
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, good), 400);
+    assert_non_null(strstr(body, "104008"));
+    assert_int_equal(CALL("DELETE", "/v1/admin/otaimage", QUERY("ota_image_id", image), NULL), 400);
+    assert_non_null(strstr(body, "104020"));
+    assert_int_equal(CALL("PUT", "/v1/admin/otaimage", QUERY("ota_image_id", image, "archive", "true"), "{}"), 200);
+    assert_int_equal(CALL("PUT", "/v1/admin/otaimage", QUERY("ota_image_id", image, "archive", "true"), "{}"), 400);
+    assert_non_null(strstr(body, "104023"));
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"k\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"]}", image);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 400);
+    assert_non_null(strstr(body, "104034"));
+    free(good);
+}
+
+static void what_is_wrong_with_a_job_or_a_group_has_a_code(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], id[64], code[40], *many = calloc(1, 4000), *groups = calloc(1, 1000);
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    struct image image = rig_image(b->r, "two", "2.0");
+    for (int i = 0; i < 101; i++)
+        sprintf(many + strlen(many), "%s\"n%d\"", i ? "," : "", i);
+    for (int i = 0; i < 11; i++)
+        sprintf(groups + strlen(groups), "%s\"g%d\"", i ? "," : "", i);
+    const struct {
+        const char *path, *format, *part;
+        int status, code;
+    } rows[] = {
+        {"/v1/admin/otajob", "{\"ota_image_id\":\"%s\",\"nodes\":[%s]}", "\"n1\"", 400, 105001},
+        {"/v1/admin/otajob", "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\"%s}", "", 400, 105002},
+        {"/v1/admin/otajob", "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[%s]}", many, 400, 105029},
+        {"/v1/admin/otajob", "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"groups\":[%s]}", groups, 400, 105028},
+        {"/v1/admin/otajob/retrigger", "{\"x\":\"%s\"%s}", "", 400, 105014},
+        {"/v1/admin/otajob/retrigger", "{\"x\":\"%s\",\"ota_job_id\":%s}", "\"none\"", 400, 105012},
+        {"/v1/admin/otajob/pause", "{\"x\":\"%s\",\"ota_job_id\":%s}", "\"none\"", 400, 105012},
+        {"/v1/admin/node_group", "{\"x\":\"%s\"%s}", "", 400, 190036},
+        {"/v1/admin/node_group", "{\"x\":\"%s\",\"group_name\":\"g\",\"parent_group_id\":%s}", "\"none\"", 400, 108023},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *text = calloc(1, 6000);
+        snprintf(text, 6000, rows[i].format, image.id, rows[i].part);
+        assert_int_equal(CALL("POST", rows[i].path, NULL, text), rows[i].status);
+        snprintf(code, sizeof code, "\"error_code\":%d,", rows[i].code);
+        if (strstr(body, code) == NULL)
+            fail_msg("row %zu: %s", i, body);
+        free(text);
+    }
+    free(many);
+    free(groups);
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"nothing\"]}"), 400);
+    assert_non_null(strstr(body, "190035"));
+    /* A hundred groups in one, and not one more. */
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"top\"}"), 200);
+    take_member(body, "group_id", id, sizeof id);
+    for (int i = 0; i <= 100; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{\"group_name\":\"s%d\",\"parent_group_id\":\"%s\"}", i, id);
+        assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, text), i < 100 ? 200 : 400);
+    }
+    assert_non_null(strstr(body, "108073"));
+}
+
 static void simulated_nodes_come_with_one_credential(void **state)
 {
     struct bench *b = *state;
@@ -491,13 +622,21 @@ int main(void)
 {
 #define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_REST(clients_find_the_front_door),      WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
-        WITH_REST(every_route_asks_who_it_is),       WITH_REST(an_image_and_a_job_have_rainmakers_shape),
-        WITH_REST(a_download_obeys_its_range),       WITH_REST(events_stream_as_text),
-        WITH_REST(a_node_may_ask_over_https),        WITH_REST(groups_have_rainmakers_shape),
-        WITH_REST(approval_has_rainmakers_shape),    WITH_REST(a_job_is_planned_changed_and_explained),
-        WITH_REST(a_node_may_have_to_wait),          WITH_REST(simulated_nodes_come_with_one_credential),
+        WITH_REST(clients_find_the_front_door),
+        WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
+        WITH_REST(every_route_asks_who_it_is),
+        WITH_REST(an_image_and_a_job_have_rainmakers_shape),
+        WITH_REST(a_download_obeys_its_range),
+        WITH_REST(events_stream_as_text),
+        WITH_REST(a_node_may_ask_over_https),
+        WITH_REST(groups_have_rainmakers_shape),
+        WITH_REST(approval_has_rainmakers_shape),
+        WITH_REST(a_job_is_planned_changed_and_explained),
+        WITH_REST(a_node_may_have_to_wait),
+        WITH_REST(simulated_nodes_come_with_one_credential),
         WITH_REST(what_a_job_may_not_be_has_a_code),
+        WITH_REST(what_is_wrong_with_an_image_has_a_code),
+        WITH_REST(what_is_wrong_with_a_job_or_a_group_has_a_code),
     };
     return cmocka_run_group_tests_name("rest", tests, NULL, NULL);
 }
