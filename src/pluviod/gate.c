@@ -105,18 +105,32 @@ static void changed(struct rest_gate *port)
         err = write_denied(g, &why);
     if (err == ERR_NONE && g->broker != NULL)
         err = broker_reload(g->broker, &why);
-    if (err == ERR_NONE && *g->http != NULL)
-        http_trust_changed(*g->http);
+    if (err == ERR_NONE && g->http != NULL)
+        http_trust_changed(g->http);
     pthread_mutex_unlock(&g->lock);
     if (err != ERR_NONE)
         log_line(g->log, LOG_ERROR, "gate", "who is let in has changed, but %s; it counts from the next start on",
                  why_text(&why, err));
 }
 
-enum err gate_init(struct gate *g, const char *folder, struct fleet *fleet, const struct keys *keys, struct http **http,
-                   struct log *log, struct why *why)
+void gate_tell_broker(struct gate *g, struct broker *broker)
 {
-    *g = (struct gate){.port = {changed}, .fleet = fleet, .log = log, .keys = keys, .http = http};
+    pthread_mutex_lock(&g->lock);
+    g->broker = broker;
+    pthread_mutex_unlock(&g->lock);
+}
+
+void gate_tell_http(struct gate *g, struct http *http)
+{
+    pthread_mutex_lock(&g->lock);
+    g->http = http;
+    pthread_mutex_unlock(&g->lock);
+}
+
+enum err gate_init(struct gate *g, const char *folder, struct fleet *fleet, const struct keys *keys, struct log *log,
+                   struct why *why)
+{
+    *g = (struct gate){.port = {changed}, .fleet = fleet, .log = log, .keys = keys};
     pthread_mutex_init(&g->lock, NULL);
     snprintf(g->trusted, sizeof g->trusted, "%s/trusted.pem", folder);
     snprintf(g->authorities, sizeof g->authorities, "%s/authorities", folder);

@@ -15,14 +15,18 @@ struct gate {
     struct fleet *fleet;
     struct log *log;
     const struct keys *keys;
-    struct broker *broker; /* NULL while there is none */
-    struct http **http;    /* what is there of it at the time */
+    struct broker *broker; /* NULL while there is none; these two by gate_tell alone */
+    struct http *http;
     pthread_mutex_t lock;
     char trusted[600], authorities[600], denied[600];
 };
 
 /* Pointers stay the caller's.  Writes the files into `folder`. */
-enum err gate_init(struct gate *g, const char *folder, struct fleet *fleet, const struct keys *keys, struct http **http,
-                   struct log *log, struct why *why);
+enum err gate_init(struct gate *g, const char *folder, struct fleet *fleet, const struct keys *keys, struct log *log,
+                   struct why *why);
+
+/* Who is told of changes from now on, NULL: nobody.  From any thread. */
+void gate_tell_broker(struct gate *g, struct broker *broker);
+void gate_tell_http(struct gate *g, struct http *http);
 
 #endif

@@ -250,7 +250,7 @@ static enum err rest_up(struct server *s, struct why *why)
     s->rest.health = &s->health;
     s->rest.counts = &s->counts;
     s->rest.gate = &s->gate.port;
-    return gate_init(&s->gate, s->settings.data, &s->fleet, &s->keys, &s->http, &s->log, why);
+    return gate_init(&s->gate, s->settings.data, &s->fleet, &s->keys, &s->log, why);
 }
 
 /* RainMaker's password rule: upper case, lower case, a digit, no blanks. */
@@ -310,6 +310,7 @@ static enum err http_up(struct server *s, struct why *why)
     struct http *http = NULL;
     enum err err = http_start(&http, &config, why);
     connect_bell(s, s->bus, http);
+    gate_tell_http(&s->gate, http);
     return err;
 }
 
@@ -317,6 +318,7 @@ static void http_down(struct server *s)
 {
     struct http *http = s->http;
     connect_bell(s, s->bus, NULL);
+    gate_tell_http(&s->gate, NULL);
     http_stop(http);
 }
 
@@ -349,15 +351,13 @@ static enum err broker_up(struct server *s, struct why *why)
                                    .authorities = s->gate.authorities,
                                    .denied = s->gate.denied};
     enum err err = broker_start(&s->broker, &config, &s->log, why);
-    s->gate.broker = err == ERR_NONE ? &s->broker : NULL;
+    gate_tell_broker(&s->gate, err == ERR_NONE ? &s->broker : NULL);
     return err;
 }
 
 static void broker_down(struct server *s)
 {
-    pthread_mutex_lock(&s->gate.lock);
-    s->gate.broker = NULL;
-    pthread_mutex_unlock(&s->gate.lock);
+    gate_tell_broker(&s->gate, NULL);
     broker_stop(&s->broker);
 }
 
