@@ -87,6 +87,16 @@
     X(ERR_IMAGE_MODEL, "model is missing", 400, 104005, 65)                                                            \
     X(ERR_IMAGE_TAKEN, "an image of that name is used by a job", 400, 104008, 73)                                      \
     X(ERR_IMAGE_TYPE, "image_type is not one that is taken", 400, 136006, 65)                                          \
+    X(ERR_SIGN_KEY_EXISTS, "a key of that name exists", 400, 136002, 73)                                               \
+    X(ERR_SIGN_IMAGE, "there is no image of that id to sign", 400, 136005, 66)                                         \
+    X(ERR_SIGN_KEY_NAME, "a key's name is missing or not valid", 400, 136011, 65)                                      \
+    X(ERR_SIGN_KEY_SPEC, "key_spec is not one that is made", 400, 136014, 65)                                          \
+    X(ERR_SIGN_KEY_NONE, "there is no key of that name", 404, 136019, 66)                                              \
+    X(ERR_SIGN_KEYS_MANY, "more than three keys", 400, 136020, 65)                                                     \
+    X(ERR_SIGN_KEY_UNKNOWN, "one of the keys is not known", 400, 136021, 66)                                           \
+    X(ERR_SIGN_KEY_TWICE, "a key is named twice", 400, 136022, 65)                                                     \
+    X(ERR_SIGN_BOOTLOADER, "there is no boot loader to sign", 400, 136028, 66)                                         \
+    X(ERR_SIGN_RAW, "a raw image cannot be signed", 400, 136032, 65)                                                   \
     X(ERR_IMAGE_IN_USE, "image is used by a job", 400, 104016, 65)                                                     \
     X(ERR_IMAGE_IN_ACTIVE_USE, "image is used by an active job", 400, 104020, 65)                                      \
     X(ERR_IMAGE_5MB, "image is larger than 5 MB", 400, 104010, 65)                                                     \

@@ -203,7 +203,8 @@ struct image_upload {
     const char *name, *fw_version, *model, *type; /* "" or NULL: taken from the image */
     const char *uploader;
     const struct image_facts *facts;
-    bool is_raw; /* bytes of no format that is known here: version and model must be told */
+    const char *signed_by; /* digests of the keys whose signatures it carries, with blanks between; NULL: none */
+    bool is_raw;           /* bytes of no format that is known here: version and model must be told */
 };
 
 /* Announces an upload: makes the row, not ready.  An existing image of that name that no job uses gives way. */
@@ -429,6 +430,11 @@ enum err fleet_authority_scan(struct fleet *f, struct name_visitor *v, struct wh
 enum err fleet_node_activate(struct fleet *f, const char *node_id, bool is_active, time_ms now, struct why *why);
 /* The ids of those nodes, in rising order; `text` is "". */
 enum err fleet_denied_scan(struct fleet *f, struct name_visitor *v, struct why *why);
+
+/* Keys that sign images; `text`: the door's own, which holds the private half sealed.  get: NULL when there is none. */
+enum err fleet_sign_key_put(struct fleet *f, const char *name, const char *text, struct why *why);
+enum err fleet_sign_key_get(struct fleet *f, const char *name, char **to, struct why *why);
+enum err fleet_sign_key_scan(struct fleet *f, struct name_visitor *v, struct why *why);
 
 /* --- what clients come back for, and what is remembered ---------------------------------------- */
 

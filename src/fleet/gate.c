@@ -1,4 +1,4 @@
-/* Who is let in: makers' certificate authorities, and nodes that are not any more. */
+/* Who is let in: makers' certificate authorities, and nodes that are not any more; and keys that sign images. */
 #include "fleet/inner.h"
 
 #include <stdlib.h>
@@ -75,4 +75,26 @@ enum err fleet_node_activate(struct fleet *f, const char *node_id, bool is_activ
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, activate(&tx, node_id, is_active));
+}
+
+/* --- keys that sign images -------------------------------------------------------------------- */
+
+enum err fleet_sign_key_put(struct fleet *f, const char *name, const char *text, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, 0, why);
+    return err ? err : tx_end(&tx, tx.db->card_put(tx.s, CARD_SIGN_KEY, name, bytes_of_text(text), why));
+}
+
+enum err fleet_sign_key_get(struct fleet *f, const char *name, char **to, struct why *why)
+{
+    struct tx tx;
+    *to = NULL;
+    enum err err = tx_begin_reading(&tx, f, why);
+    return err ? err : tx_end(&tx, tx_card(&tx, CARD_SIGN_KEY, name, to));
+}
+
+enum err fleet_sign_key_scan(struct fleet *f, struct name_visitor *v, struct why *why)
+{
+    return scan(f, CARD_SIGN_KEY, v, why);
 }

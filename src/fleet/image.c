@@ -85,6 +85,7 @@ static enum err fill(struct tx *tx, const struct image_upload *u, struct image *
     hex(to->sha256, facts->file_sha256, sizeof facts->file_sha256);
     hex(to->md5, facts->file_md5, sizeof facts->file_md5);
     to->secure_version = has_desc ? facts->app.secure_version : 0;
+    text_copy(to->signed_by, sizeof to->signed_by, u->signed_by);
     to->size_bytes = (int64_t)facts->file_len;
     to->is_ready = true;
     to->is_archived = false;

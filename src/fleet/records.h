@@ -207,6 +207,7 @@ enum card_kind {
     CARD_DENIED = 15,     /* node that the broker does not let in */
     CARD_WEBHOOK = 16,    /* id */
     CARD_DELIVERY = 17,   /* webhook/number, 16 hex digits */
+    CARD_SIGN_KEY = 19,   /* name of an image-signing key: sealed */
     CARD_HELD = 18,       /* job that waits for a second person: who had a hand in it last */
 };
 #define CARD_KEY_SIZE 200

@@ -163,6 +163,28 @@ static const struct option_row webhook_rows[] = {
     {NULL, 0, NULL, NULL},
 };
 
+static const struct option_row key_rows[] = {
+    {"key-spec", 's', "SPEC", "RSA_3072 or ECC_NIST_P256"},
+    {"description", 'd', "TEXT", "What it is for"},
+    {NULL, 0, NULL, NULL},
+};
+
+CALL(key_add, {{key_rows, "NAME", "Make a key that signs images. Its private half stays on the server, sealed.", 1, 1},
+               "POST",
+               "/v1/admin/key",
+               {"key_name"},
+               NULL,
+               "%s",
+               "public_key_digest"})
+CALL(image_sign,
+     {{no_rows, "IMAGE-ID KEY...", "Sign an image with keys of the server, up to three, as a new image.", 2, 4},
+      "POST",
+      "/v1/admin/secure_sign",
+      {"image_id", "[key_names"},
+      NULL,
+      "%s",
+      "ota_image_id"})
+
 static const struct option_row replay_rows[] = {
     {"from-event", 'f', "N", "Number of the first event"},
     {NULL, 0, NULL, NULL},
@@ -278,6 +300,26 @@ enum err command_authority_list(int argc, char **argv, struct why *why)
                                                .print_head = print_authority_head,
                                                .print_row = print_authority};
     return list_all(&authorities, argc, argv, why);
+}
+
+static void print_key_head(void)
+{
+    printf("%s%-24s %-14s %s%s\n", style(STYLE_BOLD), "KEY", "KIND", "DIGEST, AS EFUSES HOLD IT", style(STYLE_NONE));
+}
+
+static void print_key(const struct json *key)
+{
+    printf("%-24s %-14s %s\n", text_of(key, "key_name"), text_of(key, "key_spec"), text_of(key, "public_key_digest"));
+}
+
+enum err command_key_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing keys = {.path = "/v1/admin/key",
+                                        .members = "keys",
+                                        .help = "List the server's keys that sign images.",
+                                        .print_head = print_key_head,
+                                        .print_row = print_key};
+    return list_all(&keys, argc, argv, why);
 }
 
 static void print_webhook_head(void)

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "codec/encode.h"
+#include "image/signature.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PAGE_DEFAULT 25
@@ -45,6 +47,7 @@ static void write_image(struct json_out *out, const char *key, const struct rest
     json_out_int(out, "file_size", i->size_bytes);
     json_out_text(out, "file_md5", i->md5);
     json_out_text(out, "file_sha256", i->sha256);
+    json_out_text(out, "signed_by", i->signed_by);
     json_out_text(out, "project_name", i->project_name);
     json_out_text(out, "platform", i->platform);
     json_out_int(out, "secure_version", i->secure_version);
@@ -122,7 +125,7 @@ static enum err read_facts(int fd, struct image_facts *facts, struct why *why)
     return n < 0 ? why_set(why, ERR_IO, "read the uploaded image: %s", strerror(errno)) : err;
 }
 
-static enum err verify_file(const char *path, struct image_facts *facts, struct why *why)
+enum err verify_file(const char *path, struct image_facts *facts, struct why *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -130,6 +133,33 @@ static enum err verify_file(const char *path, struct image_facts *facts, struct 
     enum err err = read_facts(fd, facts, why);
     close(fd);
     return err ? err : image_check_update(facts, why);
+}
+
+/* Digests of the keys whose right signatures the file carries: what nodes' eFuses are held against. */
+static enum err read_signers(const char *path, const struct image_facts *facts, char to[static DIGESTS_SIZE],
+                             struct why *why)
+{
+    struct signature_report *report = calloc(1, sizeof *report);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *at = fd >= 0 && facts->file_len > 0 ? mmap(NULL, facts->file_len, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    struct text t;
+    text_init(&t, to, DIGESTS_SIZE);
+    bool is_good = report != NULL && at != MAP_FAILED;
+    if (is_good)
+        signature_read(report, bytes_of(at, facts->file_len), facts->image_len);
+    for (unsigned i = 0; is_good && i < report->count; i++) {
+        char digest[2 * SHA256_LEN + 1];
+        if (!report->is_right[i] || report->version != 2)
+            continue;
+        hex_encode(digest, bytes_of(report->blocks[i].key_digest, SHA256_LEN));
+        text_add(&t, "%s%s", t.len > 0 ? " " : "", digest);
+    }
+    if (at != MAP_FAILED)
+        munmap(at, facts->file_len);
+    if (fd >= 0)
+        close(fd);
+    free(report);
+    return is_good ? ERR_NONE : why_set(why, ERR_IO, "read the uploaded image: %s", strerror(errno));
 }
 
 static void write_added(struct rest *rest, const struct image *image, time_ms now, struct rest_response *p)
@@ -145,15 +175,19 @@ static void write_added(struct rest *rest, const struct image *image, time_ms no
 }
 
 /* A verified file in the upload folder becomes an image: bytes first, then the row that names them. */
-static enum err adopt_file(struct rest *rest, const char *path, const char *id, const struct image_upload *upload,
-                           time_ms now, struct image *to, struct why *why)
+enum err adopt_file(struct rest *rest, const char *path, const char *id, const struct image_upload *upload, time_ms now,
+                    struct image *to, struct why *why)
 {
-    char sha256[SHA256_TEXT];
+    char sha256[SHA256_TEXT], signers[DIGESTS_SIZE];
+    struct image_upload whole = *upload;
     hex_encode(sha256, bytes_of(upload->facts->file_sha256, SHA256_LEN));
-    enum err err = rest->blob->ops->take(rest->blob, path, sha256, why);
+    enum err err = read_signers(path, upload->facts, signers, why);
+    if (err == ERR_NONE)
+        err = rest->blob->ops->take(rest->blob, path, sha256, why);
     if (err != ERR_NONE)
         return err;
-    err = fleet_image_add(rest->fleet, id, upload, now, to, why);
+    whole.signed_by = signers;
+    err = fleet_image_add(rest->fleet, id, &whole, now, to, why);
     bool is_used = true;
     if (err != ERR_NONE && fleet_blob_is_used(rest->fleet, sha256, &is_used, NULL) == ERR_NONE && !is_used)
         rest->blob->ops->remove(rest->blob, sha256, NULL);

@@ -80,6 +80,10 @@ HANDLER(put_webhook);
 HANDLER(delete_webhook);
 HANDLER(get_deliveries);
 HANDLER(post_replay);
+HANDLER(post_key);
+HANDLER(get_keys);
+HANDLER(post_secure_sign);
+HANDLER(get_secure_sign);
 HANDLER(get_authorities);
 HANDLER(post_authority);
 HANDLER(delete_authority);
@@ -125,6 +129,19 @@ enum err audit(struct rest *rest, const struct rest_route *route, const struct r
 
 /* "node", "job": of an event_kind. */
 extern const char *const event_kind_texts[];
+
+/* Reads a file as an image; the reasons of image_check_update. */
+enum err verify_file(const char *path, struct image_facts *facts, struct why *why);
+
+/* A verified file in the upload folder becomes an image: bytes first, then the row that names them.  `id` NULL: a new
+ * one. */
+enum err adopt_file(struct rest *rest, const char *path, const char *id, const struct image_upload *upload, time_ms now,
+                    struct image *to, struct why *why);
+
+/* Signs an image with keys of the server, as a new one.  Codes 1360xx. */
+#define SIGN_KEYS_MAX 3
+enum err sign_image(struct rest *rest, const struct rest_request *q, const char *image_id, const char *const *names,
+                    unsigned count, struct image *to, struct why *why);
 
 /* Query values; `query_int` gives `otherwise` when absent, ERR_BODY when it is no number in range. */
 const char *query(const struct rest_request *q, const char *name);

@@ -239,7 +239,8 @@ static enum err take_rule(const struct json *doc, char *rule, size_t size, struc
 }
 
 /* secure_boot, as RainMaker checks it (C.2, C.9). */
-static enum err check_signing(const struct rest_request *q, const struct json *doc, struct why *why)
+static enum err check_signing(const struct rest_request *q, const struct json *doc, const char **to, unsigned *count,
+                              struct why *why)
 {
     const struct json *signing = json_get(doc, "secure_boot"), *names = json_get(signing, "key_names");
     bool is_auto = false, is_pushed = query_is_true(q, "force_push");
@@ -255,16 +256,26 @@ static enum err check_signing(const struct rest_request *q, const struct json *d
                        "auto_select_key waits for nodes to ask: it goes with no force_push");
     if (is_pushed)
         return why_set(why, ERR_JOB_PUSH_UNSIGNED, "sign the image before a force push");
-    return why_set(why, ERR_BODY, "this server does not sign: upload signed images (pluvio sign image)");
+    if (is_auto)
+        return why_set(why, ERR_BODY, "auto_select_key is not carried out: name the keys in key_names");
+    JSON_EACH (name, names) {
+        if (*count == SIGN_KEYS_MAX)
+            return why_set(why, ERR_SIGN_KEYS_MANY, "an image carries %d signatures at most", SIGN_KEYS_MAX);
+        if (json_text(name) == NULL)
+            return why_set(why, ERR_SIGN_KEY_NAME, "key_names must be strings");
+        to[(*count)++] = json_text(name);
+    }
+    return *count > 0 ? ERR_NONE : why_set(why, ERR_SIGN_KEY_NAME, "secure_boot names no key");
 }
 
 /* Options that this server does not carry out are refused: a job that silently ignores one is worse than none. */
-static enum err refuse_unknown(const struct rest_request *q, const struct json *doc, struct why *why)
+static enum err refuse_unknown(const struct rest_request *q, const struct json *doc, const char **keys, unsigned *count,
+                               struct why *why)
 {
     const char *url = member_text(doc, "ota_image_url");
     if (url != NULL && member_text(doc, "ota_image_id") != NULL)
         return why_set(why, ERR_IMAGE_OR_URL, "give either ota_image_id or ota_image_url");
-    enum err err = check_signing(q, doc, why);
+    enum err err = check_signing(q, doc, keys, count, why);
     return err || url == NULL ? err
                               : why_set(why, ERR_BODY,
                                         "images by URL are not offered: nothing is known of their bytes; "
@@ -273,7 +284,9 @@ static enum err refuse_unknown(const struct rest_request *q, const struct json *
 
 /* An order as it is read: it points into the document and in here. */
 struct reading {
-    struct job_order order;
+    struct job_order order;          /* first: orders of readings lead back to them */
+    const char *keys[SIGN_KEYS_MAX]; /* that sign the image for this job */
+    unsigned key_count;
     char rule[QUERY_SIZE];
     char *metadata;
 };
@@ -308,7 +321,8 @@ static enum err read_order(const struct rest_request *q, const struct json *doc,
         return why_set(why, ERR_JOB_PRIORITY, "priority must be a number from 1 to 10");
     o->priority = (int)priority;
     enum err err;
-    if ((err = refuse_unknown(q, doc, why)) != ERR_NONE || (err = take_metadata(meta, o, why)) != ERR_NONE ||
+    if ((err = refuse_unknown(q, doc, r->keys, &r->key_count, why)) != ERR_NONE ||
+        (err = take_metadata(meta, o, why)) != ERR_NONE ||
         (err = take_number(doc, "timeout", &o->timeout_s, why)) != ERR_NONE ||
         (err = take_serial(q, doc, o, why)) != ERR_NONE ||
         (err = take_rule(doc, r->rule, sizeof r->rule, o, why)) != ERR_NONE ||
@@ -347,8 +361,17 @@ static enum err with_order(struct rest *rest, struct rest_request *q, struct res
 static enum err start_order(struct rest *rest, const struct rest_request *q, const struct job_order *o,
                             struct rest_response *p, struct why *why)
 {
+    const struct reading *r = (const struct reading *)(const void *)o;
+    struct job_order order = *o;
+    struct image image;
     struct job job;
-    enum err err = fleet_job_start(rest->fleet, o, q->now, &job, why);
+    enum err err = ERR_NONE;
+    if (r->key_count > 0) {
+        err = sign_image(rest, q, o->image_id ? o->image_id : "", r->keys, r->key_count, &image, why);
+        order.image_id = image.id;
+    }
+    if (err == ERR_NONE)
+        err = fleet_job_start(rest->fleet, &order, q->now, &job, why);
     if (err != ERR_NONE)
         return err;
     struct json_out out = answer_success(p);

@@ -59,6 +59,14 @@ pluvio webhook list | grep -q "$hook .*https://192.0.2.1/x" || die "webhook list
 pluvio webhook deliveries "$hook" | jq -e .deliveries >/dev/null || die "deliveries"
 pluvio webhook delete "$hook" >/dev/null
 
+# A key that stays on the server, an image signed with it
+digest=$(pluvio key add release --key-spec ECC_NIST_P256)
+pluvio key list | grep -q "release .*$digest" || die "key list: $(pluvio key list)"
+signed=$(pluvio image sign "$(rest GET '/v1/admin/otaimage?image_name=blinky-1.1.0' | jq -r '.ota_images[0].ota_image_id')" release)
+curl -s --cacert "$work/data/keys/ca.crt" -o "$work/signed.bin" "$(rest GET "/v1/admin/otaimage?ota_image_id=$signed" | jq -r .image_url)"
+pluvio sign info "$work/signed.bin" --json | grep -q "$digest" || die "the signature: $(pluvio sign info "$work/signed.bin")"
+refused 'no key named' pluvio image sign "$signed" other
+
 # The shells' completions come from the table of commands; so does the manual
 bash -n <(pluvio completion bash) || die "the completion is no bash"
 complete_words() { bash -c 'source <("$1" completion bash); shift; COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _pluvio pluvio "${COMP_WORDS[-1]}"; echo "${COMPREPLY[*]}"' - "$bin/pluvio" "$@"; }

@@ -315,7 +315,9 @@ static void what_a_job_may_not_be_has_a_code(void **state)
         {"\"secure_boot\":{\"auto_select_key\":true,\"key_names\":[\"k\"]}", "", 105068},
         {"\"secure_boot\":{\"auto_select_key\":true}", "force_push", 105069},
         {"\"secure_boot\":{\"key_names\":[\"k\"]}", "force_push", 105070},
-        {"\"secure_boot\":{\"key_names\":[\"k\"]}", "", 100006},
+        {"\"secure_boot\":{\"auto_select_key\":true}", "", 100006},
+        {"\"secure_boot\":{\"key_names\":[\"a\",\"b\",\"c\",\"d\"]}", "", 136020},
+        {"\"secure_boot\":{\"key_names\":[]}", "", 136011},
         {"\"priority\":11", "", 105054},
         {"\"timeout\":2592001", "", 105055},
         {"\"timeout\":60", "user_approval", 105056},
@@ -425,6 +427,76 @@ static void what_is_wrong_with_an_image_has_a_code(void **state)
     assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 400);
     assert_non_null(strstr(body, "104034"));
     free(good);
+}
+
+/* A key is made and kept here, images are signed with it, and nodes that want that key get no other. */
+static void the_server_signs(void **state)
+{
+    struct bench *b = *state;
+    char body[16384], image[64], signed_image[64], digest[80], text[900], job[64], *kept = NULL;
+    struct image row;
+    log_in(b);
+    assert_int_equal(CALL("POST", "/v1/admin/key", NULL, "{\"key_name\":\"a b\",\"key_spec\":\"ECC_NIST_P256\"}"), 400);
+    assert_non_null(strstr(body, "136011"));
+    assert_int_equal(CALL("POST", "/v1/admin/key", NULL, "{\"key_name\":\"k1\",\"key_spec\":\"DSA\"}"), 400);
+    assert_non_null(strstr(body, "136014"));
+    assert_int_equal(CALL("POST", "/v1/admin/key", NULL, "{\"key_name\":\"k1\",\"key_spec\":\"ECC_NIST_P256\"}"), 200);
+    take_member(body, "public_key_digest", digest, sizeof digest);
+    assert_int_equal(CALL("POST", "/v1/admin/key", NULL, "{\"key_name\":\"k1\",\"key_spec\":\"ECC_NIST_P256\"}"), 400);
+    assert_non_null(strstr(body, "136002"));
+    assert_int_equal(CALL("POST", "/v1/admin/key", NULL, "{\"key_name\":\"k2\",\"key_spec\":\"ECC_NIST_P256\"}"), 200);
+    assert_int_equal(CALL("GET", "/v1/admin/key", QUERY("key_name", "k1"), NULL), 200);
+    assert_non_null(strstr(body, digest));
+    assert_null(strstr(body, "PRIVATE"));
+    assert_int_equal(CALL("GET", "/v1/admin/key", QUERY("key_name", "none"), NULL), 404);
+    assert_non_null(strstr(body, "136019"));
+    assert_int_equal(fleet_sign_key_get(&b->r->fleet, "k1", &kept, NULL), ERR_NONE);
+    assert_null(strstr(kept, "PRIVATE")); /* sealed */
+    free(kept);
+    char *good = image_body("fw", "2.0", false);
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, good), 200);
+    take_member(body, "ota_image_id", image, sizeof image);
+    free(good);
+    const struct {
+        const char *names;
+        int status, code;
+    } bad[] = {{"\"k1\",\"k1\"", 400, 136022}, {"\"none\"", 400, 136021}, {"\"a\",\"b\",\"c\",\"d\"", 400, 136020}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "{\"image_id\":\"%s\",\"key_names\":[%s]}", image, bad[i].names);
+        assert_int_equal(CALL("POST", "/v1/admin/secure_sign", NULL, text), bad[i].status);
+        snprintf(text, sizeof text, "\"error_code\":%d,", bad[i].code);
+        assert_non_null(strstr(body, text));
+    }
+    assert_int_equal(CALL("POST", "/v1/admin/secure_sign", NULL, "{\"image_id\":\"none\",\"key_names\":[\"k1\"]}"),
+                     400);
+    assert_non_null(strstr(body, "136005"));
+    snprintf(text, sizeof text, "{\"image_id\":\"%s\",\"key_names\":[\"k1\"],\"sign_boot_loader\":true}", image);
+    assert_int_equal(CALL("POST", "/v1/admin/secure_sign", NULL, text), 400);
+    assert_non_null(strstr(body, "136028"));
+    snprintf(text, sizeof text, "{\"image_id\":\"%s\",\"key_names\":[\"k1\",\"k2\"]}", image);
+    assert_int_equal(CALL("POST", "/v1/admin/secure_sign", NULL, text), 200);
+    take_member(body, "ota_image_id", signed_image, sizeof signed_image);
+    take_member(body, "request_id", job, sizeof job);
+    assert_int_equal(CALL("GET", "/v1/admin/secure_sign", QUERY("request_id", job), NULL), 200);
+    assert_non_null(strstr(body, signed_image));
+    assert_int_equal(fleet_image_get(&b->r->fleet, signed_image, &row, NULL), ERR_NONE);
+    assert_non_null(strstr(row.signed_by, digest));
+    assert_int_equal(strlen(row.signed_by), 2 * 64 + 1);
+    /* A job can sign by itself. */
+    rig_node(b->r, "n1", "1.0");
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"plain\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"]}", image);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"signed\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\"],\"secure_boot\":{\"key_names\":["
+             "\"k2\"]}}",
+             image);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    take_member(body, "ota_job_id", job, sizeof job);
+    struct job_summary sum;
+    assert_int_equal(fleet_job_get(&b->r->fleet, job, &sum, NULL), ERR_NONE);
+    assert_string_not_equal(sum.job.image_id, image);
+    assert_int_equal(fleet_image_get(&b->r->fleet, sum.job.image_id, &row, NULL), ERR_NONE);
+    assert_int_equal(strlen(row.signed_by), 64);
 }
 
 static void what_is_wrong_with_a_job_or_a_group_has_a_code(void **state)
@@ -637,6 +709,7 @@ int main(void)
         WITH_REST(what_a_job_may_not_be_has_a_code),
         WITH_REST(what_is_wrong_with_an_image_has_a_code),
         WITH_REST(what_is_wrong_with_a_job_or_a_group_has_a_code),
+        WITH_REST(the_server_signs),
     };
     return cmocka_run_group_tests_name("rest", tests, NULL, NULL);
 }
