@@ -29,10 +29,15 @@ static enum err read_mac(const struct json *doc, char mac[MAC_LEN + 1], struct w
 /* The user, or nobody: then q->user has no id. */
 static enum err who_claims(struct rest *rest, struct rest_request *q, struct why *why)
 {
-    if (q->header(q, "Authorization") != NULL)
-        return token_user(rest, q, why);
+    if (q->header(q, "Authorization") != NULL) {
+        enum err err = token_user(rest, q, why);
+        if (err == ERR_NONE && q->user.is_disabled)
+            err = why_set(why, ERR_UNAUTHORIZED, "the user %s is disabled", q->user.name);
+        return err ? err : ask_limit(rest->users, q->user.id, q->now, why);
+    }
     q->user = (struct user){.role = ROLE_USER};
-    return rest->may_self_claim ? ERR_NONE : why_set(why, ERR_UNAUTHORIZED, "nodes may not claim for themselves here");
+    return rest->may_self_claim ? ask_limit(rest->strangers, q->address, q->now, why)
+                                : why_set(why, ERR_UNAUTHORIZED, "nodes may not claim for themselves here");
 }
 
 HANDLER(post_claim_initiate)
@@ -102,5 +107,7 @@ HANDLER(post_claim_verify)
         return err;
     err = verify(rest, q, doc, p, why);
     json_free(doc);
-    return err;
+    static const struct rest_route claim = {.audit = "node.claim"};
+    const struct buf nothing = {0};
+    return err ? err : audit(rest, &claim, q, &nothing, &nothing, why);
 }

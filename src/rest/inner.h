@@ -106,6 +106,9 @@ HANDLER(put_node_params);
 
 /* SHA-256 in hex: what is kept of a token. */
 void token_digest(const char *token, char to[static TOKEN_DIGEST_SIZE]);
+/* ERR_RATE when `who` asks too often; a limiter or a name that is NULL limits nobody. */
+enum err ask_limit(struct limiter *limiter, const char *who, time_ms now, struct why *why);
+
 /* Sets q->user by the header's token.  ERR_UNAUTHORIZED. */
 enum err token_user(struct rest *rest, struct rest_request *q, struct why *why);
 

@@ -317,10 +317,10 @@ enum err token_user(struct rest *rest, struct rest_request *q, struct why *why)
     return err;
 }
 
-static enum err ask_limit(struct limiter *limiter, const char *who, time_ms now, struct why *why)
+enum err ask_limit(struct limiter *limiter, const char *who, time_ms now, struct why *why)
 {
     int64_t wait_ms = 0;
-    if (limiter == NULL || limiter_ask(limiter, who, now, &wait_ms))
+    if (limiter == NULL || who == NULL || limiter_ask(limiter, who, now, &wait_ms))
         return ERR_NONE;
     return why_set(why, ERR_RATE, "too many requests: wait %lld ms", (long long)wait_ms);
 }
@@ -341,8 +341,9 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
     enum err err;
     switch (route->auth) {
     case REST_OPEN:
-        /* What is cheap to answer is free; passwords and codes are not. */
-        return strcmp(q->method, "GET") == 0 || q->address == NULL
+        /* What is cheap to answer is free; passwords and codes are not.  Claims look themselves whose they are. */
+        return strcmp(q->method, "GET") == 0 || route->handle == post_claim_initiate ||
+                       route->handle == post_claim_verify
                    ? ERR_NONE
                    : ask_limit(rest->strangers, q->address, q->now, why);
     case REST_SIGNED_URL:

@@ -97,7 +97,7 @@ rest GET "/v1/admin/node_certificates/register?request_id=$(jq -r .request_id <<
 [ "$(node_field "$other" 'tags[0]')" = batch:7 ] || die "its tag is missing"
 
 # All of it stands in the audit log, which is whole
-rest GET /v1/admin/audit | jq -e '[.entries[].entry.what] | contains(["node.map","node.params","image.upload","node.register"])' >/dev/null || die "the audit log: $(rest GET /v1/admin/audit)"
+rest GET /v1/admin/audit | jq -e '[.entries[].entry.what] | contains(["node.claim","node.map","node.params","image.upload","node.register"])' >/dev/null || die "the audit log: $(rest GET /v1/admin/audit)"
 rest GET /v1/admin/audit/verify | jq -e '.whole' >/dev/null || die "the audit log is broken"
 ! grep -qE 'Passw0rd|BEGIN .*PRIVATE' "$work/pluviod.log" || die "a secret stands in the log"
 echo "a user, a claimed node, an update"

@@ -180,6 +180,16 @@ static int schema_version(struct conn *c)
     return version;
 }
 
+static bool has_table(struct conn *c, const char *name)
+{
+    sqlite3_stmt *st;
+    bool is_there = sqlite3_prepare_v2(c->db, "SELECT 1 FROM sqlite_master WHERE type='table' AND name=?1", -1, &st,
+                                       NULL) == SQLITE_OK &&
+                    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+    sqlite3_finalize(st);
+    return is_there;
+}
+
 /* Each migration is one transaction with its number. */
 static enum err migrate(struct conn *c, struct why *why)
 {
@@ -199,6 +209,9 @@ static enum err migrate(struct conn *c, struct why *why)
             (err = run_sql(c, "COMMIT", why)) != ERR_NONE)
             sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
     }
+    /* The first schema was rewritten until the first release; what was made by such a build cannot be read. */
+    if (err == ERR_NONE && !has_table(c, "cards"))
+        err = why_set(why, ERR_STORE, "it was made by a build before the first release: move it away, and begin anew");
     return err;
 }
 
