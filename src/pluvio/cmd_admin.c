@@ -360,10 +360,14 @@ static void print_entry(const struct json *row)
     const struct json *entry = json_get(row, "entry"), *query = json_get(entry, "query");
     printf("%-7" PRId64 " ", int_of(row, "number"));
     print_time(int_of(entry, "at") / 1000);
-    printf("%-24s %-16s", text_of(entry, "who"), text_of(entry, "what"));
-    JSON_EACH (member, query)
-        printf(" %s", json_text(member) ? json_text(member) : "");
-    printf(" %s\n", text_of(json_get(entry, "body"), "ota_job_id"));
+    static const char *const names[] = {"node_id",   "nodeid",     "group_id",     "ota_job_id", "ota_image_id",
+                                        "user_name", "webhook_id", "authority_id", "token_id",   "ota_job_name",
+                                        "image_id",  "image_name", "group_name",   "key_name",   "name",
+                                        "url",       "node_count"};
+    const char *of = "";
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && *of == '\0'; i++)
+        of = *text_of(query, names[i]) ? text_of(query, names[i]) : text_of(json_get(entry, "body"), names[i]);
+    printf(" %-24s %-16s %s\n", text_of(entry, "who"), text_of(entry, "what"), of);
 }
 
 enum err command_audit_list(int argc, char **argv, struct why *why)

@@ -40,12 +40,14 @@ static bool ask_password(char *to, size_t size)
 static bool read_credentials(const char *path, char *user, size_t user_size, char *password, size_t size)
 {
     char first[300] = "", second[300] = "";
-    FILE *file = fopen(path, "re");
+    bool is_standard = strcmp(path, "-") == 0;
+    FILE *file = is_standard ? stdin : fopen(path, "re");
     if (file == NULL)
         return false;
     bool is_read = read_line(file, first, sizeof first);
     bool is_pair = is_read && read_line(file, second, sizeof second);
-    fclose(file);
+    if (!is_standard)
+        fclose(file);
     text_copy(password, size, is_pair ? second : first);
     if (is_pair && *user == '\0')
         text_copy(user, user_size, first);
@@ -78,7 +80,7 @@ enum err command_login(int argc, char **argv, struct why *why)
         {"server", 's', "URL", "The server (default: " SERVER_DEFAULT ")"},
         {"user", 'u', "NAME", "User name"},
         {"password-file", 'p', "FILE",
-         "Read the password from a file; pluviod's FOLDER/admin-password has the user name too"},
+         "Read the password from a file (- is standard input); pluviod's FOLDER/admin-password has the user name too"},
         {"ca", 'c', "FILE", "The authority that signed the server's certificate (FOLDER/keys/ca.crt)"},
         {NULL, 0, NULL, NULL},
     };

@@ -10,6 +10,7 @@ echo Passw0rd >"$work/password"
 pluvio user add op@x.org --role operator --password-file "$work/password" | grep -q 'User op@x.org added' || die "user add"
 refused 'a password has 8' pluvio user add weak@x.org --password-file <(echo weak)
 refused 'role must be one of' pluvio user edit op@x.org --role king
+echo Passw0rd | PLUVIO_SESSION=$work/op.json "$bin/pluvio" login --server "http://127.0.0.1:$http" --user op@x.org --password-file - >/dev/null || die "login from standard input"
 pluvio user list | grep -q 'op@x.org  *operator' || die "user list: $(pluvio user list)"
 token=$(pluvio token add ci --role viewer --days 30)
 pluvio token list | grep -q 'viewer .*ci' || die "token list: $(pluvio token list)"
