@@ -135,20 +135,29 @@ static void print_help(FILE *to)
 
 /* --- completion for shells, and the manual, from the same table ------------------------------- */
 
+static bool is_first_of_noun(size_t i)
+{
+    return i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0;
+}
+
+static void print_nouns(void)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (is_first_of_noun(i))
+            printf("%s ", commands[i].noun);
+}
+
 static void print_bash(void)
 {
     printf("# Completion of pluvio for bash: source <(pluvio completion bash)\n"
            "_pluvio() {\n  local verbs words=\"");
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0)
-            printf("%s ", commands[i].noun);
+    print_nouns();
     printf("\"\n  case \"${COMP_WORDS[1]}\" in\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         if (commands[i].verb == NULL)
             continue;
-        bool is_first = i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0;
         bool is_last = i + 1 == COMMANDS || strcmp(commands[i].noun, commands[i + 1].noun) != 0;
-        if (is_first)
+        if (is_first_of_noun(i))
             printf("    %s) verbs=\"", commands[i].noun);
         printf("%s%s", commands[i].verb, is_last ? "\" ;;\n" : " ");
     }
@@ -168,16 +177,13 @@ static void print_zsh(void)
 {
     printf("#compdef pluvio\n# Completion of pluvio for zsh: a file _pluvio in a folder of $fpath\n"
            "local -a nouns verbs\nnouns=(");
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0)
-            printf("%s ", commands[i].noun);
+    print_nouns();
     printf(")\ncase $words[2] in\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         if (commands[i].verb == NULL)
             continue;
-        bool is_first = i == 0 || strcmp(commands[i].noun, commands[i - 1].noun) != 0;
         bool is_last = i + 1 == COMMANDS || strcmp(commands[i].noun, commands[i + 1].noun) != 0;
-        if (is_first)
+        if (is_first_of_noun(i))
             printf("  %s) verbs=(", commands[i].noun);
         printf("'%s:", commands[i].verb);
         for (const char *at = commands[i].help; *at; at++)
@@ -193,8 +199,7 @@ static void print_fish(void)
     printf("# Completion of pluvio for fish: pluvio completion fish > ~/.config/fish/completions/pluvio.fish\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct command *c = &commands[i];
-        bool is_first = i == 0 || strcmp(c->noun, commands[i - 1].noun) != 0;
-        if (is_first)
+        if (is_first_of_noun(i))
             printf("complete -c pluvio -n __fish_use_subcommand -a %s%s\n", c->noun, c->verb ? "" : " -f");
         if (c->verb != NULL)
             printf("complete -c pluvio -n '__fish_seen_subcommand_from %s' -a %s -d \"%s\"\n", c->noun, c->verb,
