@@ -36,14 +36,13 @@ static bool start(const struct mail_program *m, int letter)
     return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Addresses were checked for line breaks when they became names of users. */
 static void send_letter(struct rest_mail *port, const char *to, const char *subject, const char *text)
 {
     struct mail_program *m = (struct mail_program *)port;
     char letter[LETTER_MAX];
     int fds[2], len = snprintf(letter, sizeof letter,
                                "To: %s\nSubject: %s\nContent-Type: text/plain; charset=utf-8\n\n%s", to, subject, text);
-    if (len < 0 || len >= (int)sizeof letter || pipe2(fds, O_CLOEXEC) != 0) {
+    if (strpbrk(to, "\r\n") != NULL || len < 0 || len >= (int)sizeof letter || pipe2(fds, O_CLOEXEC) != 0) {
         log_line(m->log, LOG_ERROR, "mail", "no letter to %s: %s", to, strerror(errno));
         return;
     }

@@ -213,6 +213,11 @@ static bool is_ready(struct rest_health *health, const char **missing)
     return is_connected;
 }
 
+static bool is_count(const char *text)
+{
+    return *text != '\0' && strspn(text, "0123456789") == strlen(text);
+}
+
 static bool is_one_of(const char *text, const char *a, const char *b)
 {
     return strcmp(text, a) == 0 || strcmp(text, b) == 0;
@@ -238,8 +243,12 @@ static enum err rest_up(struct server *s, struct why *why)
         mail_init(&s->mail, s->settings.mail_program, &s->log);
         s->rest.mail = &s->mail.port;
     }
-    if (!is_one_of(s->settings.sign_up, "open", "closed") || !is_one_of(s->settings.self_claim, "yes", "no"))
-        return why_set(why, ERR_CONFIG, "--sign-up must be open or closed, --self-claim yes or no");
+    if (!is_one_of(s->settings.sign_up, "open", "closed") || !is_one_of(s->settings.self_claim, "yes", "no") ||
+        !is_one_of(s->settings.webhook_loopback, "yes", "no") || !is_one_of(s->settings.four_eyes, "yes", "no"))
+        return why_set(why, ERR_CONFIG,
+                       "--sign-up must be open or closed; --self-claim, --webhook-loopback and --four-eyes yes or no");
+    if (!is_count(s->settings.max_requests) || !is_count(s->settings.max_logins))
+        return why_set(why, ERR_CONFIG, "--max-requests and --max-logins must be numbers, 0 for no limit");
     s->health.is_ready = is_ready;
     limiter_init(&s->users, strtod(s->settings.max_requests, NULL), strtod(s->settings.max_requests, NULL) * 3);
     limiter_init(&s->strangers, strtod(s->settings.max_logins, NULL), strtod(s->settings.max_logins, NULL) * 10);

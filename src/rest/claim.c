@@ -81,6 +81,9 @@ static enum err verify(struct rest *rest, struct rest_request *q, const struct j
     enum err err = keys_request_name(bytes_of_text(csr), name, sizeof name, why);
     if (err == ERR_NONE)
         err = fleet_claim_find(rest->fleet, q->user.id, name, &claim, why);
+    /* Nobody can be told from the device by itself, so it has its certificate once. */
+    if (err == ERR_NONE && q->user.id[0] == '\0' && (claim.is_done || strcmp(mac, claim.mac) != 0))
+        err = why_set(why, ERR_FORBIDDEN, "the device %s was claimed already: an administrator has to help", claim.mac);
     if (err == ERR_NONE)
         err = keys_sign_request(rest->keys, bytes_of_text(csr), claim.node_id, q->now, &cert, why);
     if (err == ERR_NONE)

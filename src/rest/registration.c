@@ -19,7 +19,6 @@
 #define LIST_MAX      (64 * 1024 * 1024) /* bytes of a list of certificates */
 #define AT_ONCE       200                /* nodes in one transaction */
 #define NODE_TAGS_MAX 20
-#define CERT_MAX      8192
 
 HANDLER(get_deployment)
 {

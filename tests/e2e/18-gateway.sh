@@ -46,8 +46,8 @@ kill "$gateway"
 wait_for 30 are_online 1 || die "$(online) are online"
 speak node/n1/config '{"node_id":"n1","info":{"fw_version":"6.6.6"}}' || true
 speak pluvio/presence/n1/disconnected '' || true
-speak "pluvio/presence/$name-000007/otaurl" ''
-wait_for 30 are_online 1 # the notice was taken; with the connection's end the node is gone again
+speak "node/$name-000007/config" "{\"node_id\":\"$name-000007\",\"info\":{\"fw_version\":\"7.7.7\"}}" # what came before has been looked at
+wait_for 30 runs "$name-000007" 7.7.7 || die "a simulator cannot speak for its own"
 is_online n1 && runs n1 1.0.0 || die "a simulator spoke for n1"
 ! rest POST /v1/admin/nodes -d "{\"node_id\":\"$name-1\"}" | jq -e '.status == "success"' >/dev/null || die "a node took a simulated one's name"
 rest POST /v1/admin/simulators -d '{"node_count":0}' | jq -e '.error_code and (.description | test("node_count"))' >/dev/null || die "no nodes were made"

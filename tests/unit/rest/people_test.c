@@ -471,6 +471,16 @@ static void a_device_claims_credentials_and_proves_itself(void **state)
     f.q.body = bytes_of_text("{\"mac_addr\":\"7CDFA100033B\",\"platform\":\"esp32s3\"}");
     assert_int_equal(ask_openly(b, &f, body, sizeof body), 200);
     assert_non_null(strstr(body, "\"auth_id\":\"7CDFA100033B\""));
+    for (int round = 0; round < 2; round++) { /* once: who comes later is nobody we know */
+        char claim[4096], *csr = make_request("7CDFA100033B", &key);
+        snprintf(claim, sizeof claim, "{\"auth_id\":\"7CDFA100033B\",\"challenge_response\":\"00\",\"csr\":\"%s\"}",
+                 csr);
+        struct fake v = {.q = {.method = "POST", .path = "/claim/verify"}};
+        v.q.body = bytes_of_text(claim);
+        assert_int_equal(ask_openly(b, &v, body, sizeof body), round == 0 ? 200 : 403);
+        free(csr);
+        EVP_PKEY_free(key);
+    }
 }
 
 static void a_makers_nodes_bring_their_certificates(void **state)
