@@ -70,3 +70,11 @@ int text_compare_versions(const char *a, const char *b)
         return *a == '-' ? -1 : 1;
     return (unsigned char)*a - (unsigned char)*b;
 }
+
+uint64_t text_hash(const char *text)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t)*text) * 1099511628211u;
+    return hash;
+}

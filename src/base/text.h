@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct text {
     char *at;
@@ -30,6 +31,9 @@ bool text_copy(char *to, size_t size, const char *from);
 
 /* Copies at most `len` characters of a field that may lack its terminator, replacing control characters by '?'. */
 void text_copy_field(char *to, size_t size, const void *from, size_t len);
+
+/* FNV-1a: for tables in memory, not against anybody who wants two texts to meet. */
+uint64_t text_hash(const char *text);
 
 /* True when every character is one of A-Z a-z 0-9 _ - . and there are 1 to `max` of them: safe in topics and paths. */
 bool text_is_plain_id(const char *text, size_t max);

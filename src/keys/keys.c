@@ -324,6 +324,22 @@ enum err keys_issue_node(struct keys *k, const char *node_id, time_ms now, char 
 
 /* --- requests, and what nodes prove ----------------------------------------------------------- */
 
+static X509 *read_cert(struct bytes pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
+    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    return cert;
+}
+
+static X509_REQ *read_request(struct bytes pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
+    X509_REQ *request = bio ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    return request;
+}
+
 static bool names_node(X509_REQ *request, const char *node_id)
 {
     char name[80] = "";
@@ -355,12 +371,10 @@ static enum err sign_request(const struct keys *k, X509_REQ *request, const char
 
 enum err keys_request_name(struct bytes request, char *to, size_t size, struct why *why)
 {
-    BIO *bio = BIO_new_mem_buf(request.at, (int)request.len);
-    X509_REQ *read = bio ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    X509_REQ *read = read_request(request);
     bool is_good =
         read != NULL && X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(read), NID_commonName, to, (int)size) > 0;
     X509_REQ_free(read);
-    BIO_free(bio);
     ERR_clear_error();
     return is_good ? ERR_NONE : why_set(why, ERR_BODY, "csr is no certificate request with a common name, in PEM");
 }
@@ -369,19 +383,16 @@ enum err keys_sign_request(struct keys *k, struct bytes request, const char *nod
                            struct why *why)
 {
     *cert_pem = NULL;
-    BIO *bio = BIO_new_mem_buf(request.at, (int)request.len);
-    X509_REQ *read = bio ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    X509_REQ *read = read_request(request);
     enum err err = sign_request(k, read, node_id, now, cert_pem, why);
     X509_REQ_free(read);
-    BIO_free(bio);
     ERR_clear_error();
     return err;
 }
 
 enum err keys_authority_read(struct bytes cert_pem, struct keys_authority *to, struct why *why)
 {
-    BIO *bio = BIO_new_mem_buf(cert_pem.at, (int)cert_pem.len);
-    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    X509 *cert = read_cert(cert_pem);
     uint8_t digest[32];
     unsigned len = 0;
     bool is_good = cert != NULL && X509_check_ca(cert) == 1 && X509_digest(cert, EVP_sha256(), digest, &len) == 1;
@@ -392,34 +403,30 @@ enum err keys_authority_read(struct bytes cert_pem, struct keys_authority *to, s
         snprintf(to->file, sizeof to->file, "%08lx.", X509_subject_name_hash(cert));
     }
     X509_free(cert);
-    BIO_free(bio);
     ERR_clear_error();
     return is_good ? ERR_NONE : why_set(why, ERR_BODY, "certificate is not that of an authority, in PEM");
 }
 
 enum err keys_certificate_name(struct bytes cert_pem, char *to, size_t size, struct why *why)
 {
-    BIO *bio = BIO_new_mem_buf(cert_pem.at, (int)cert_pem.len);
-    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    X509 *cert = read_cert(cert_pem);
     bool is_good =
         cert != NULL && X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, to, (int)size) > 0;
     X509_free(cert);
-    BIO_free(bio);
     ERR_clear_error();
     return is_good ? ERR_NONE : why_set(why, ERR_BODY, "this is no certificate with a common name, in PEM");
 }
 
 enum err keys_public_of(struct bytes cert_pem, struct buf *to, struct why *why)
 {
-    BIO *in = BIO_new_mem_buf(cert_pem.at, (int)cert_pem.len), *out = BIO_new(BIO_s_mem());
-    X509 *cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    BIO *out = BIO_new(BIO_s_mem());
+    X509 *cert = read_cert(cert_pem);
     EVP_PKEY *key = cert ? X509_get0_pubkey(cert) : NULL;
     bool is_good = key != NULL && out != NULL && PEM_write_bio_PUBKEY(out, key) == 1;
     char *text = is_good ? bio_take_text(out) : NULL;
     if (!is_good)
         BIO_free(out);
     X509_free(cert);
-    BIO_free(in);
     ERR_clear_error();
     if (text == NULL)
         return why_set(why, ERR_BODY, "this is no certificate in PEM");

@@ -29,12 +29,23 @@ static enum err make_fctry(const struct json *node, uint8_t *bytes, struct why *
     return fctry_make(&fctry, bytes, FCTRY_BYTES, why);
 }
 
-static enum err write_node(const struct json *node, const char *folder, struct why *why)
+enum err write_credential_files(const struct json *node, const char *folder, struct why *why)
 {
     static const struct {
         const char *name, *member;
         int mode;
     } files[] = {{"node.crt", "client_cert", 0644}, {"node.key", "client_key", 0600}, {"ca.crt", "ca_cert", 0644}};
+    char path[4096];
+    enum err err = ERR_NONE;
+    for (size_t i = 0; err == ERR_NONE && i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
+        err = write_file(path, bytes_of_text(text_of(node, files[i].member)), files[i].mode, why);
+    }
+    return err;
+}
+
+static enum err write_node(const struct json *node, const char *folder, struct why *why)
+{
     char path[4096];
     uint8_t *fctry = malloc(FCTRY_BYTES);
     if (fctry == NULL)
@@ -44,11 +55,7 @@ static enum err write_node(const struct json *node, const char *folder, struct w
     if (err == ERR_NONE)
         err = write_file(path, bytes_of(fctry, FCTRY_BYTES), 0600, why);
     free(fctry);
-    for (size_t i = 0; err == ERR_NONE && i < sizeof files / sizeof files[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
-        err = write_file(path, bytes_of_text(text_of(node, files[i].member)), files[i].mode, why);
-    }
-    return err;
+    return err ? err : write_credential_files(node, folder, why);
 }
 
 enum err command_node_add(int argc, char **argv, struct why *why)

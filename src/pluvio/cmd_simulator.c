@@ -8,10 +8,6 @@
 
 static enum err write_simulator(const struct json *doc, const char *folder, struct why *why)
 {
-    static const struct {
-        const char *name, *member;
-        int mode;
-    } files[] = {{"node.crt", "client_cert", 0644}, {"node.key", "client_key", 0600}, {"ca.crt", "ca_cert", 0644}};
     char path[4096];
     struct buf text = {0};
     struct json_out out;
@@ -25,11 +21,7 @@ static enum err write_simulator(const struct json *doc, const char *folder, stru
     enum err err = text.is_failed ? why_set(why, ERR_NO_MEMORY, "no memory")
                                   : write_file(path, bytes_of(text.at, text.len), 0644, why);
     buf_deinit(&text);
-    for (size_t i = 0; err == ERR_NONE && i < sizeof files / sizeof files[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
-        err = write_file(path, bytes_of_text(text_of(doc, files[i].member)), files[i].mode, why);
-    }
-    return err;
+    return err ? err : write_credential_files(doc, folder, why);
 }
 
 enum err command_simulator_add(int argc, char **argv, struct why *why)

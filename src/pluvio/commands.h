@@ -104,6 +104,9 @@ enum err watch_job(struct client *c, const char *job_id, bool is_json, struct wh
 struct image_facts;
 enum err read_image(const char *path, unsigned options, struct image_facts *facts, struct why *why);
 
+/* node.crt, node.key and ca.crt of an answer with credentials. */
+enum err write_credential_files(const struct json *node, const char *folder, struct why *why);
+
 void print_json(const struct json *doc);
 const char *text_of(const struct json *object, const char *key); /* "" when absent */
 int64_t int_of(const struct json *object, const char *key);      /* 0 when absent */

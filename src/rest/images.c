@@ -316,11 +316,17 @@ HANDLER(get_image_upload)
     return ERR_NONE;
 }
 
-/* The folder of the body's file holds announced uploads until they are confirmed. */
-static void upload_path(const struct rest_request *q, const char *image_id, char *to, size_t size)
+void upload_path(const struct rest_request *q, const char *id, char *to, size_t size)
 {
     const char *slash = strrchr(q->body_file, '/');
-    snprintf(to, size, "%.*s/upload-%s", (int)(slash - q->body_file), q->body_file, image_id);
+    snprintf(to, size, "%.*s/upload-%.40s", (int)(slash - q->body_file), q->body_file, id);
+}
+
+enum err keep_upload(const struct rest_request *q, const char *id, struct why *why)
+{
+    char path[700];
+    upload_path(q, id, path, sizeof path);
+    return rename(q->body_file, path) == 0 ? ERR_NONE : why_set(why, ERR_IO, "keep the upload: %s", strerror(errno));
 }
 
 static enum err check_md5(const struct rest_request *q, const struct image_facts *facts, struct why *why)
@@ -337,7 +343,6 @@ HANDLER(put_image_bytes)
 {
     struct image image;
     struct image_facts facts;
-    char path[700];
     enum err err = fleet_image_get(rest->fleet, q->parameter, &image, why);
     if (err == ERR_NONE && q->header(q, "Content-MD5") != NULL) {
         verify_file(q->body_file, &facts, NULL);
@@ -345,11 +350,8 @@ HANDLER(put_image_bytes)
     }
     if (err != ERR_NONE)
         return err;
-    upload_path(q, q->parameter, path, sizeof path);
-    if (rename(q->body_file, path) != 0)
-        return why_set(why, ERR_IO, "keep the upload: %s", strerror(errno));
     p->type = "text/plain";
-    return ERR_NONE;
+    return keep_upload(q, q->parameter, why);
 }
 
 static enum err confirm(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p,

@@ -133,6 +133,11 @@ enum err audit(struct rest *rest, const struct rest_route *route, const struct r
 /* "node", "job": of an event_kind. */
 extern const char *const event_kind_texts[];
 
+/* The folder of the body's file holds announced uploads until they are confirmed; the HTTP layer clears old ones away.
+ */
+void upload_path(const struct rest_request *q, const char *id, char *to, size_t size);
+enum err keep_upload(const struct rest_request *q, const char *id, struct why *why);
+
 /* Reads a file as an image; the reasons of image_check_update. */
 enum err verify_file(const char *path, struct image_facts *facts, struct why *why);
 
@@ -166,6 +171,9 @@ enum err body_object(const struct rest_request *q, struct json **doc, struct why
 void write_tags(struct json_out *out, const char *tags);
 enum err change_tags(struct rest *rest, const char *node_id, const struct json *list, bool is_add, struct node *to,
                      struct why *why);
+
+/* What a node needs to connect: certificate and key, whom to trust, and where. */
+void write_credentials(struct json_out *out, const struct rest *rest, const char *cert, const char *key);
 
 /* Keeps the public key of a node's certificate, by which the node can prove itself later. */
 enum err remember_key(struct rest *rest, const char *node_id, const char *cert, struct why *why);

@@ -13,9 +13,7 @@ void known_init(struct known_tokens *k)
 /* Each token has one place: the last one of those that share it is remembered. */
 static struct known_token *place(struct known_tokens *k, const char *token)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (; *token; token++)
-        hash = (hash ^ (uint8_t)*token) * 1099511628211u;
+    uint64_t hash = text_hash(token);
     return &k->at[(hash ^ hash >> 32) % KNOWN_TOKENS];
 }
 

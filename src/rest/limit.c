@@ -1,5 +1,7 @@
 #include "rest/limit.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 void limiter_init(struct limiter *l, double per_s, double burst)
@@ -10,18 +12,10 @@ void limiter_init(struct limiter *l, double per_s, double burst)
     l->burst = burst;
 }
 
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (; *text; text++)
-        hash = (hash ^ (uint8_t)*text) * 1099511628211u;
-    return hash ? hash : 1;
-}
-
 /* Theirs, or the one that was asked for longest ago. */
 static struct limit_bucket *find(struct limiter *l, uint64_t who, time_ms now)
 {
-    struct limit_bucket *set = l->buckets[who % LIMIT_SETS], *oldest = &set[0];
+    struct limit_bucket *set = l->buckets[(who >> 1) % LIMIT_SETS], *oldest = &set[0];
     for (int i = 0; i < LIMIT_WAYS; i++) {
         if (set[i].who == who)
             return &set[i];
@@ -38,7 +32,7 @@ bool limiter_ask(struct limiter *l, const char *who, time_ms now, int64_t *wait_
     if (l->per_s <= 0)
         return true;
     pthread_mutex_lock(&l->lock);
-    struct limit_bucket *b = find(l, hash_of(who), now);
+    struct limit_bucket *b = find(l, text_hash(who) | 1, now);
     if (now > b->at) {
         b->left += (double)(now - b->at) * l->per_s / 1000;
         b->left = b->left > l->burst ? l->burst : b->left;

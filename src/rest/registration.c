@@ -104,12 +104,6 @@ HANDLER(get_node_ids_file)
 
 /* --- a list of certificates ------------------------------------------------------------------- */
 
-static void list_path(const struct rest_request *q, const char *request_id, char *to, size_t size)
-{
-    const char *slash = strrchr(q->body_file, '/');
-    snprintf(to, size, "%.*s/nodes-%.40s.csv", (int)(slash - q->body_file), q->body_file, request_id);
-}
-
 HANDLER(get_registration)
 {
     char *text = NULL, path[64], url[JOB_URL_SIZE];
@@ -142,18 +136,15 @@ HANDLER(get_registration)
 
 HANDLER(put_registration_file)
 {
-    char path[700], *text = NULL;
+    char *text = NULL;
     enum err err = find_request(rest, q->parameter, &text, why);
     free(text);
     if (err == ERR_NONE && q->body_file_len > LIST_MAX)
         err = why_set(why, ERR_TOO_BIG, "a list has at most %d bytes: hand it in in parts", LIST_MAX);
     if (err != ERR_NONE)
         return err;
-    list_path(q, q->parameter, path, sizeof path);
-    if (rename(q->body_file, path) != 0)
-        return why_set(why, ERR_IO, "keep the list: %s", strerror(errno));
     p->type = "text/plain";
-    return ERR_NONE;
+    return keep_upload(q, q->parameter, why);
 }
 
 /* One field of a CSV file (RFC 4180), in place; `*at` moves behind it.  `*is_last` of its line. */
@@ -421,7 +412,7 @@ HANDLER(post_registration)
     err = find_request(rest, id, &known, why);
     free(known);
     if (err == ERR_NONE) {
-        list_path(q, id, path, sizeof path);
+        upload_path(q, id, path, sizeof path);
         err = hand_in(rest, q, doc, l, path, why);
         unlink(path);
         keep_result(rest, id, l, err, err ? why_text(why, err) : "", &kept);

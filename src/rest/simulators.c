@@ -49,10 +49,7 @@ HANDLER(post_simulator)
         struct json_out out = answer_success(p);
         json_out_text(&out, "simulator", name);
         json_out_int(&out, "node_count", count);
-        json_out_text(&out, "mqtt_host", rest->mqtt_host);
-        json_out_text(&out, "client_cert", cert);
-        json_out_text(&out, "client_key", key);
-        json_out_text(&out, "ca_cert", rest->keys->ca_pem);
+        write_credentials(&out, rest, cert, key);
         json_out_end_object(&out);
     }
     free(cert);
