@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,6 +254,27 @@ enum err tx_card_put(struct tx *tx, enum card_kind kind, const char *key, const 
     if (text->is_failed)
         return why_set(tx->why, ERR_NO_MEMORY, "no memory");
     return tx->db->card_put(tx->s, kind, key, bytes_of(text->at, text->len), tx->why);
+}
+
+void card_key(char to[CARD_KEY_SIZE], const char *a, const char *b)
+{
+    snprintf(to, CARD_KEY_SIZE, "%.90s/%.90s", a, b);
+}
+
+static bool note_key(struct card_visitor *v, const char *key, const char *text)
+{
+    struct key_list *l = (struct key_list *)v;
+    (void)text;
+    text_copy(l->ids[l->count], sizeof l->ids[0], strchr(key, '/') + 1);
+    return ++l->count < KEYS_MAX;
+}
+
+enum err tx_keys(struct tx *tx, enum card_kind kind, const char *before, struct key_list *to)
+{
+    char prefix[CARD_KEY_SIZE];
+    *to = (struct key_list){.v = {note_key}};
+    card_key(prefix, before, "");
+    return tx->db->card_scan(tx->s, kind, prefix, "", &to->v, tx->why);
 }
 
 enum err tx_state(struct tx *tx, const char *job_id, struct job_state *to)

@@ -19,6 +19,7 @@
 #include "fleet/port.h"
 #include "fleet/rights.h"
 #include "image/image.h"
+#include "wire/command.h"
 
 struct fleet_memory;
 struct fleet_batch;
@@ -326,8 +327,8 @@ enum err fleet_why(struct fleet *f, const char *job_id, const char *node_id, tim
 
 /* A node has one primary user; a new one takes the place of all that were there. */
 struct own_node {
-    char node_id[NODE_ID_SIZE];
-    bool is_primary;
+    char node_id[NODE_ID_SIZE], via[ID_LEN + 1]; /* via: the shared group that brought it, "" when none did */
+    bool is_primary;                             /* else the primary user has shared it */
     time_ms mapped_at;
 };
 
@@ -370,6 +371,57 @@ enum err fleet_node_key_put(struct fleet *f, const char *node_id, const char *pe
 /* `to` on the heap, NULL when it is not known. */
 enum err fleet_node_key(struct fleet *f, const char *node_id, char **to, struct why *why);
 
+/* --- sharing ---------------------------------------------------------------------------------- */
+
+#define SHARE_MAX           25   /* nodes or groups in one request */
+#define SHARE_METADATA_SIZE 1025 /* what the asker wants the other one to read: a JSON object */
+
+enum share_what { SHARE_NODES, SHARE_GROUPS };
+enum share_status { SHARE_PENDING, SHARE_ACCEPTED, SHARE_DECLINED };
+
+/* A primary user offers nodes, or an owner offers groups, to another user. */
+struct share {
+    char id[ID_LEN + 1], from_id[ID_LEN + 1], from_name[NAME_SIZE], to_id[ID_LEN + 1], to_name[NAME_SIZE];
+    char ids[SHARE_MAX][NODE_ID_SIZE], metadata[SHARE_METADATA_SIZE];
+    enum share_what what;
+    enum share_status status;
+    unsigned count;
+    bool makes_primary; /* the other becomes the primary user; the asker keeps the nodes as a secondary */
+    time_ms at;
+};
+
+/* `share`: what, to_name, ids, count, makes_primary and metadata are read, the rest is written.  ERR_NOT_THE_USERS when
+ * the asker is not the primary user of a node (or owner of a group); ERR_NOT_FOUND when there is no such other user. */
+enum err fleet_share_ask(struct fleet *f, const struct user *from, struct share *share, time_ms now, struct why *why);
+/* Requests that the user made (`as_asker`) or was sent, after the request `after`.  */
+enum err fleet_share_list(struct fleet *f, enum share_what what, const char *user_id, bool as_asker, const char *after,
+                          struct share *to, unsigned max, unsigned *count, struct why *why);
+/* ERR_MAP_REQUEST for a request that is none of the user's. */
+enum err fleet_share_get(struct fleet *f, enum share_what what, const char *user_id, const char *id, struct share *to,
+                         struct why *why);
+/* Yes or no of who was asked.  ERR_MAP_REQUEST when it is answered already. */
+enum err fleet_share_answer(struct fleet *f, enum share_what what, const char *user_id, const char *id, bool accepts,
+                            time_ms now, struct why *why);
+/* The asker takes it back. */
+enum err fleet_share_cancel(struct fleet *f, enum share_what what, const char *user_id, const char *id,
+                            struct why *why);
+/* A primary user takes what was shared from `name`, or a secondary user lets go. */
+enum err fleet_share_end(struct fleet *f, enum share_what what, const struct user *user, const char *name,
+                         const char *const *ids, unsigned count, struct why *why);
+
+struct share_users {
+    char names[32][NAME_SIZE];
+    bool are_primary[32];
+    unsigned count;
+};
+
+/* Whose a node or group is.  ERR_NOT_THE_USERS when it is not the asking user's, too. */
+enum err fleet_share_users(struct fleet *f, enum share_what what, const char *user_id, const char *id,
+                           struct share_users *to, struct why *why);
+/* Groups that others have shared with the user. */
+enum err fleet_shared_groups(struct fleet *f, const char *user_id, struct group *to, unsigned max, unsigned *count,
+                             struct why *why);
+
 /* --- claiming --------------------------------------------------------------------------------- */
 
 struct claim {
@@ -402,6 +454,41 @@ enum err fleet_params_send(struct fleet *f, const char *node_id, const char *par
 /* What its user keeps with a node: merged (RFC 7396); `metadata` NULL takes all away.  ERR_BODY, ERR_TOO_BIG. */
 enum err fleet_node_metadata_put(struct fleet *f, const char *node_id, const char *metadata, struct why *why);
 enum err fleet_node_metadata(struct fleet *f, const char *node_id, char **to, struct why *why);
+
+/* --- commands --------------------------------------------------------------------------------- */
+
+#define COMMAND_NODES_MAX 25
+
+enum command_status { COMMAND_REQUESTED, COMMAND_IN_PROGRESS, COMMAND_SUCCESS, COMMAND_FAILURE, COMMAND_TIMED_OUT };
+
+struct command_order {
+    const char *nodes[COMMAND_NODES_MAX];
+    unsigned node_count, number;
+    struct bytes data;
+    int64_t life_ms;
+    bool is_override; /* what waits under the same number gives way */
+};
+
+/* One node's part of a request. */
+struct command_request {
+    char id[ID_LEN + 1], node_id[NODE_ID_SIZE], user_id[ID_LEN + 1];
+    enum command_status status;
+    unsigned device_status; /* RainMaker's, 0 to 4 */
+    struct command command;
+    uint8_t answer[COMMAND_DATA_MAX];
+    size_t answer_len;
+    time_ms at, until, answered_at; /* answered 0: not yet */
+};
+
+/* Sends a command to nodes that are connected, and keeps it for the others.  ERR_NODE_NOT_FOUND, ERR_TOO_BIG,
+ * ERR_TRAFFIC. */
+enum err fleet_command(struct fleet *f, const struct user *user, const struct command_order *o, time_ms now,
+                       char id[ID_LEN + 1], struct why *why);
+/* A node's answer, or its poll.  */
+enum err fleet_on_command(struct fleet *f, const char *node_id, const struct command *c, time_ms now, struct why *why);
+/* The nodes of a request of the user's.  ERR_MAP_REQUEST. */
+enum err fleet_command_get(struct fleet *f, const char *user_id, const char *id, time_ms now,
+                           struct command_request *to, unsigned max, unsigned *count, struct why *why);
 
 /* --- updates that a user says yes to ---------------------------------------------------------- */
 

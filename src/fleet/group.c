@@ -239,6 +239,8 @@ static enum err change_nodes(struct tx *tx, const char *owner, const char *id, c
         err = add_nodes(tx, id, nodes, count);
     for (unsigned i = 0; err == ERR_NONE && !is_add && i < count; i++)
         err = tx->db->member_remove(tx->s, id, nodes[i], tx->why);
+    for (unsigned i = 0; err == ERR_NONE && *owner && i < count; i++)
+        err = sharing_group_changed(tx, id, nodes[i], is_add);
     return err ? err : tx_event_told(tx, EVENT_GROUP, NULL, NULL, id);
 }
 
@@ -267,6 +269,8 @@ static enum err delete_group(struct tx *tx, const char *owner, const char *id)
             if (strcmp(jobs[i]->job.groups[k], id) == 0)
                 return why_set(tx->why, ERR_GROUP_IN_USE, "job %s is for group %s: cancel it first", jobs[i]->job.name,
                                g.name);
+    if (err == ERR_NONE && *owner)
+        err = sharing_group_changed(tx, id, NULL, false);
     if (err == ERR_NONE)
         err = tx->db->group_delete(tx->s, id, tx->why);
     return err ? err : tx_event_told(tx, EVENT_GROUP, NULL, NULL, id);
@@ -281,11 +285,20 @@ enum err fleet_group_delete(struct fleet *f, const char *owner, const char *id, 
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* A user's own, or one that is shared with them. */
+static enum err see_group(struct tx *tx, const char *owner, const char *id, struct group *to)
+{
+    enum err err = own_group(tx, owner, id, to);
+    if (err != ERR_GROUP_NOT_FOUND || *owner == '\0' || !sharing_has_group(tx, owner, id))
+        return err;
+    return tx_group(tx, id, to);
+}
+
 enum err fleet_group_get(struct fleet *f, const char *owner, const char *id, struct group *to, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, own_group(&tx, owner, id, to));
+    return err ? err : tx_end(&tx, see_group(&tx, owner, id, to));
 }
 
 static enum err find_group(struct tx *tx, const char *owner, const char *name, struct group *to)

@@ -55,6 +55,20 @@ enum err tx_group(struct tx *tx, const char *id, struct group *to);
 enum err tx_card(struct tx *tx, enum card_kind kind, const char *key, char **to);
 enum err tx_card_put(struct tx *tx, enum card_kind kind, const char *key, const struct buf *text);
 
+/* Keys "a/b" of cards that belong to two things. */
+void card_key(char to[CARD_KEY_SIZE], const char *a, const char *b);
+
+#define KEYS_MAX 32
+
+/* What stands behind "before/" in the keys of a kind, the first KEYS_MAX. */
+struct key_list {
+    struct card_visitor v;
+    char ids[KEYS_MAX][ID_LEN + 1];
+    unsigned count;
+};
+
+enum err tx_keys(struct tx *tx, enum card_kind kind, const char *before, struct key_list *to);
+
 /* Reads plan, queries and image of a job. */
 enum err active_fill(struct tx *tx, const struct job *job, struct active *to);
 /* Active jobs in the order they are offered; valid until the end of this call.  In writing transactions. */
@@ -70,6 +84,30 @@ enum err tx_event_told(struct tx *tx, enum event_kind kind, const char *node_id,
 
 /* A fresh state of a job when it has none. */
 enum err tx_state(struct tx *tx, const char *job_id, struct job_state *to);
+
+#define NODE_USERS_MAX 32 /* users of one node */
+
+struct mapping_users {
+    struct card_visitor v;
+    char ids[NODE_USERS_MAX][ID_LEN + 1];
+    bool are_primary[NODE_USERS_MAX];
+    unsigned count;
+};
+
+/* A mapping is kept twice, by node and by user; `via`: the group that brought it, "" when none did. */
+enum err mapping_put(struct tx *tx, const char *user_id, const char *node_id, bool is_primary, const char *via);
+enum err mapping_drop(struct tx *tx, const char *user_id, const char *node_id);
+/* ERR_NOT_THE_USERS. */
+enum err mapping_get(struct tx *tx, const char *user_id, const char *node_id, struct own_node *to);
+enum err mapping_users(struct tx *tx, const char *node_id, struct mapping_users *to);
+
+/* What sharing has to do when a group of a user gets or loses a node, or goes itself (`node_id` NULL). */
+enum err sharing_group_changed(struct tx *tx, const char *group_id, const char *node_id, bool is_added);
+
+/* Whether somebody else's group is shared with the user. */
+bool sharing_has_group(struct tx *tx, const char *user_id, const char *group_id);
+/* Requests and shared groups of a user who goes. */
+enum err sharing_forget_user(struct tx *tx, const char *user_id);
 
 /* Takes all nodes and groups from a user who goes. */
 enum err mapping_forget_user(struct tx *tx, const char *user_id);

@@ -12,13 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NODE_USERS_MAX 32           /* users of one node */
-#define LOST_USER      "esp-rmaker" /* a node that has forgotten its user names this one, and the secret "failed" */
-
-static void join(char to[CARD_KEY_SIZE], const char *a, const char *b)
-{
-    snprintf(to, CARD_KEY_SIZE, "%.90s/%.90s", a, b);
-}
+#define LOST_USER "esp-rmaker" /* a node that has forgotten its user names this one, and the secret "failed" */
 
 /* --- mappings --------------------------------------------------------------------------------- */
 
@@ -33,85 +27,72 @@ static void read_mapping(const char *text, struct own_node *to)
     to->is_primary = role != NULL && strcmp(role, "primary") == 0;
     json_int(json_get(doc, "mapped_at"), &at);
     to->mapped_at = at;
+    text_copy(to->via, sizeof to->via, json_text(json_get(doc, "via")));
     json_free(doc);
 }
 
-static enum err put_mapping(struct tx *tx, const char *user_id, const char *node_id)
+enum err mapping_put(struct tx *tx, const char *user_id, const char *node_id, bool is_primary, const char *via)
 {
-    char by_node[CARD_KEY_SIZE], by_user[CARD_KEY_SIZE], text[80];
+    char by_node[CARD_KEY_SIZE], by_user[CARD_KEY_SIZE], text[160];
     struct bytes card;
-    join(by_node, node_id, user_id);
-    join(by_user, user_id, node_id);
-    snprintf(text, sizeof text, "{\"role\":\"primary\",\"mapped_at\":%lld}", (long long)tx->now);
+    card_key(by_node, node_id, user_id);
+    card_key(by_user, user_id, node_id);
+    snprintf(text, sizeof text, "{\"role\":\"%s\",\"mapped_at\":%lld,\"via\":\"%s\"}",
+             is_primary ? "primary" : "secondary", (long long)tx->now, via);
     card = bytes_of_text(text);
     enum err err = tx->db->card_put(tx->s, CARD_MAP, by_node, card, tx->why);
     return err ? err : tx->db->card_put(tx->s, CARD_MAPPED, by_user, card, tx->why);
 }
 
-static enum err drop_mapping(struct tx *tx, const char *user_id, const char *node_id)
+enum err mapping_drop(struct tx *tx, const char *user_id, const char *node_id)
 {
     char by_node[CARD_KEY_SIZE], by_user[CARD_KEY_SIZE];
-    join(by_node, node_id, user_id);
-    join(by_user, user_id, node_id);
+    card_key(by_node, node_id, user_id);
+    card_key(by_user, user_id, node_id);
     enum err err = tx->db->card_delete(tx->s, CARD_MAP, by_node, tx->why);
     return err ? err : tx->db->card_delete(tx->s, CARD_MAPPED, by_user, tx->why);
 }
 
-struct user_list {
-    struct card_visitor v;
-    char ids[NODE_USERS_MAX][ID_LEN + 1];
-    unsigned count;
-};
-
 static bool note_user(struct card_visitor *v, const char *key, const char *text)
 {
-    struct user_list *l = (struct user_list *)v;
-    (void)text;
+    struct mapping_users *l = (struct mapping_users *)v;
+    struct own_node own = {.is_primary = false};
+    read_mapping(text, &own);
     text_copy(l->ids[l->count], sizeof l->ids[0], strchr(key, '/') + 1);
+    l->are_primary[l->count] = own.is_primary;
     return ++l->count < NODE_USERS_MAX;
+}
+
+enum err mapping_users(struct tx *tx, const char *node_id, struct mapping_users *to)
+{
+    char prefix[CARD_KEY_SIZE];
+    *to = (struct mapping_users){.v = {note_user}};
+    card_key(prefix, node_id, "");
+    return tx->db->card_scan(tx->s, CARD_MAP, prefix, "", &to->v, tx->why);
 }
 
 static enum err drop_users(struct tx *tx, const char *node_id)
 {
-    struct user_list l = {.v = {note_user}};
-    char prefix[CARD_KEY_SIZE];
-    join(prefix, node_id, "");
-    enum err err = tx->db->card_scan(tx->s, CARD_MAP, prefix, "", &l.v, tx->why);
+    struct mapping_users l;
+    enum err err = mapping_users(tx, node_id, &l);
     for (unsigned i = 0; err == ERR_NONE && i < l.count; i++)
-        err = drop_mapping(tx, l.ids[i], node_id);
+        err = mapping_drop(tx, l.ids[i], node_id);
     return err;
 }
 
 static enum err map(struct tx *tx, const char *user_id, const char *node_id)
 {
     enum err err;
-    if ((err = drop_users(tx, node_id)) != ERR_NONE || (err = put_mapping(tx, user_id, node_id)) != ERR_NONE)
+    if ((err = drop_users(tx, node_id)) != ERR_NONE || (err = mapping_put(tx, user_id, node_id, true, "")) != ERR_NONE)
         return err;
     return tx_event(tx, EVENT_NODE, node_id, NULL, NULL);
 }
 
-static enum err map_node(struct tx *tx, const char *user_id, const char *node_id, bool is_mapped)
-{
-    struct node node;
-    enum err err = tx_node(tx, node_id, &node);
-    if (err != ERR_NONE)
-        return err;
-    return is_mapped ? map(tx, user_id, node_id) : drop_mapping(tx, user_id, node_id);
-}
-
-enum err fleet_user_node(struct fleet *f, const char *user_id, const char *node_id, bool is_mapped, time_ms now,
-                         struct why *why)
-{
-    struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, map_node(&tx, user_id, node_id, is_mapped));
-}
-
-static enum err get_mapping(struct tx *tx, const char *user_id, const char *node_id, struct own_node *to)
+enum err mapping_get(struct tx *tx, const char *user_id, const char *node_id, struct own_node *to)
 {
     char key[CARD_KEY_SIZE], *text;
     *to = (struct own_node){.is_primary = false};
-    join(key, user_id, node_id);
+    card_key(key, user_id, node_id);
     enum err err = tx_card(tx, CARD_MAPPED, key, &text);
     if (err == ERR_NONE && text == NULL)
         return why_set(tx->why, ERR_NOT_THE_USERS, "Node does not belong to user");
@@ -123,12 +104,39 @@ static enum err get_mapping(struct tx *tx, const char *user_id, const char *node
     return err;
 }
 
+/* A primary user who gives a node up gives it up for all whom they let in. */
+static enum err unmap_node(struct tx *tx, const char *user_id, const char *node_id)
+{
+    struct own_node own;
+    enum err err = mapping_get(tx, user_id, node_id, &own);
+    if (err != ERR_NONE)
+        return err == ERR_NOT_THE_USERS ? ERR_NONE : err;
+    return own.is_primary ? drop_users(tx, node_id) : mapping_drop(tx, user_id, node_id);
+}
+
+static enum err map_node(struct tx *tx, const char *user_id, const char *node_id, bool is_mapped)
+{
+    struct node node;
+    enum err err = tx_node(tx, node_id, &node);
+    if (err != ERR_NONE)
+        return err;
+    return is_mapped ? map(tx, user_id, node_id) : unmap_node(tx, user_id, node_id);
+}
+
+enum err fleet_user_node(struct fleet *f, const char *user_id, const char *node_id, bool is_mapped, time_ms now,
+                         struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, now, why);
+    return err ? err : tx_end(&tx, map_node(&tx, user_id, node_id, is_mapped));
+}
+
 enum err fleet_user_node_get(struct fleet *f, const char *user_id, const char *node_id, struct own_node *to,
                              struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, get_mapping(&tx, user_id, node_id, to));
+    return err ? err : tx_end(&tx, mapping_get(&tx, user_id, node_id, to));
 }
 
 enum err fleet_user_has_node(struct fleet *f, const char *user_id, const char *node_id, struct why *why)
@@ -160,8 +168,8 @@ enum err fleet_user_nodes(struct fleet *f, const char *user_id, const char *afte
     struct own_list l = {.v = {note_own}, .to = to, .max = max, .count = count};
     char prefix[CARD_KEY_SIZE], from[CARD_KEY_SIZE];
     *count = 0;
-    join(prefix, user_id, "");
-    join(from, user_id, after);
+    card_key(prefix, user_id, "");
+    card_key(from, user_id, after);
     enum err err = tx_begin_reading(&tx, f, why);
     return err ? err : tx_end(&tx, tx.db->card_scan(tx.s, CARD_MAPPED, prefix, from, &l.v, why));
 }
@@ -173,20 +181,21 @@ enum err mapping_forget_user(struct tx *tx, const char *user_id)
     unsigned count = NODE_USERS_MAX;
     char prefix[CARD_KEY_SIZE];
     enum err err = ERR_NONE;
-    join(prefix, user_id, "");
+    card_key(prefix, user_id, "");
     while (err == ERR_NONE && count == NODE_USERS_MAX) {
         struct own_list l = {.v = {note_own}, .to = page, .max = NODE_USERS_MAX, .count = &count};
         count = 0;
         err = tx->db->card_scan(tx->s, CARD_MAPPED, prefix, "", &l.v, tx->why);
         for (unsigned i = 0; err == ERR_NONE && i < count; i++)
-            err = drop_mapping(tx, user_id, page[i].node_id);
+            err = unmap_node(tx, user_id, page[i].node_id);
     }
     for (count = 8; err == ERR_NONE && count == 8;) {
         err = tx->db->group_list(tx->s, user_id, "", groups, 8, &count, tx->why);
         for (unsigned i = 0; err == ERR_NONE && i < count; i++)
-            err = tx->db->group_delete(tx->s, groups[i].id, tx->why);
+            if ((err = sharing_group_changed(tx, groups[i].id, NULL, false)) == ERR_NONE)
+                err = tx->db->group_delete(tx->s, groups[i].id, tx->why);
     }
-    return err;
+    return err ? err : sharing_forget_user(tx, user_id);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -257,41 +266,19 @@ static enum err users_request(struct tx *tx, const char *user_id, const char *id
                : why_set(tx->why, ERR_MAP_REQUEST, "there is no request %.40s", id);
 }
 
-struct id_list {
-    struct card_visitor v;
-    char ids[NODE_USERS_MAX][ID_LEN + 1];
-    unsigned count;
-};
-
-static bool note_request(struct card_visitor *v, const char *key, const char *text)
-{
-    struct id_list *l = (struct id_list *)v;
-    (void)text;
-    text_copy(l->ids[l->count], sizeof l->ids[0], strchr(key, '/') + 1);
-    return ++l->count < NODE_USERS_MAX;
-}
-
-static enum err waiting_of(struct tx *tx, const char *node_id, struct id_list *l)
-{
-    char prefix[CARD_KEY_SIZE];
-    *l = (struct id_list){.v = {note_request}};
-    join(prefix, node_id, "");
-    return tx->db->card_scan(tx->s, CARD_MAP_WAITING, prefix, "", &l->v, tx->why);
-}
-
 static enum err stop_waiting(struct tx *tx, const char *node_id, const char *request_id)
 {
     char key[CARD_KEY_SIZE];
-    join(key, node_id, request_id);
+    card_key(key, node_id, request_id);
     return tx->db->card_delete(tx->s, CARD_MAP_WAITING, key, tx->why);
 }
 
 /* Requests that nobody came back for do not pile up. */
 static enum err clear_old(struct tx *tx, const char *node_id)
 {
-    struct id_list l;
+    struct key_list l;
     struct request r;
-    enum err err = waiting_of(tx, node_id, &l);
+    enum err err = tx_keys(tx, CARD_MAP_WAITING, node_id, &l);
     for (unsigned i = 0; err == ERR_NONE && i < l.count; i++) {
         if (get_request(tx, l.ids[i], &r) == ERR_NONE && r.status == MAP_REQUESTED && l.count < NODE_USERS_MAX)
             continue;
@@ -309,7 +296,7 @@ static enum err request(struct tx *tx, struct request *r)
     if ((err = tx_node(tx, r->node_id, &node)) != ERR_NONE || (err = clear_old(tx, r->node_id)) != ERR_NONE ||
         (err = put_request(tx, r)) != ERR_NONE)
         return err;
-    join(key, r->node_id, r->id);
+    card_key(key, r->node_id, r->id);
     return tx->db->card_put(tx->s, CARD_MAP_WAITING, key, bytes_of_text("{}"), tx->why);
 }
 
@@ -411,9 +398,9 @@ enum err fleet_map_proved(struct fleet *f, const char *user_id, const char *requ
 
 static enum err confirm(struct tx *tx, const char *node_id, const char *user_id, const char *secret)
 {
-    struct id_list l;
+    struct key_list l;
     struct request r;
-    enum err err = waiting_of(tx, node_id, &l);
+    enum err err = tx_keys(tx, CARD_MAP_WAITING, node_id, &l);
     for (unsigned i = 0; err == ERR_NONE && i < l.count; i++) {
         if ((err = get_request(tx, l.ids[i], &r)) != ERR_NONE || r.status != MAP_REQUESTED ||
             strcmp(r.user_id, user_id) != 0 || strcmp(r.secret, secret) != 0)

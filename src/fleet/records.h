@@ -190,25 +190,31 @@ struct event {
 /* What the rules seldom look into is kept as a text on a card: of a kind, under a key, of which the mind (or a door)
  * knows the form.  Numbers are kept in databases: never change one. */
 enum card_kind {
-    CARD_CONFIG = 1,      /* node: its last description, as it came */
-    CARD_PARAMS = 2,      /* node: its parameters, as it told them */
-    CARD_METADATA = 3,    /* node: what its user keeps with it */
-    CARD_NODE_KEY = 4,    /* node: its public key, PEM */
-    CARD_MAP = 5,         /* node/user: role, since when */
-    CARD_MAPPED = 6,      /* user/node: the same */
-    CARD_MAP_REQUEST = 7, /* request */
-    CARD_MAP_WAITING = 8, /* node/request */
-    CARD_USER_GROUP = 9,  /* user/group */
-    CARD_CLAIM = 10,      /* MAC address: node, user */
-    CARD_REQUEST = 11,    /* what a client asked for and comes back to: registrations, node ids */
-    CARD_AUTHORITY = 12,  /* name of a maker's certificate authority: PEM */
-    CARD_TOKEN = 13,      /* digest of an API token */
-    CARD_AUDIT = 14,      /* number of an entry, 16 hex digits */
-    CARD_DENIED = 15,     /* node that the broker does not let in */
-    CARD_WEBHOOK = 16,    /* id */
-    CARD_DELIVERY = 17,   /* webhook/number, 16 hex digits */
-    CARD_SIGN_KEY = 19,   /* name of an image-signing key: sealed */
-    CARD_HELD = 18,       /* job that waits for a second person: who had a hand in it last */
+    CARD_CONFIG = 1,           /* node: its last description, as it came */
+    CARD_PARAMS = 2,           /* node: its parameters, as it told them */
+    CARD_METADATA = 3,         /* node: what its user keeps with it */
+    CARD_NODE_KEY = 4,         /* node: its public key, PEM */
+    CARD_MAP = 5,              /* node/user: role, since when */
+    CARD_MAPPED = 6,           /* user/node: the same */
+    CARD_MAP_REQUEST = 7,      /* request */
+    CARD_MAP_WAITING = 8,      /* node/request */
+    CARD_USER_GROUP = 9,       /* user/group */
+    CARD_CLAIM = 10,           /* MAC address: node, user */
+    CARD_REQUEST = 11,         /* what a client asked for and comes back to: registrations, node ids */
+    CARD_AUTHORITY = 12,       /* name of a maker's certificate authority: PEM */
+    CARD_TOKEN = 13,           /* digest of an API token */
+    CARD_AUDIT = 14,           /* number of an entry, 16 hex digits */
+    CARD_DENIED = 15,          /* node that the broker does not let in */
+    CARD_WEBHOOK = 16,         /* id */
+    CARD_DELIVERY = 17,        /* webhook/number, 16 hex digits */
+    CARD_SIGN_KEY = 19,        /* name of an image-signing key: sealed */
+    CARD_SHARE = 20,           /* request to share nodes or groups */
+    CARD_SHARED = 21,          /* user/request: of both sides */
+    CARD_GROUP_USER = 22,      /* group/user: who else has the group */
+    CARD_USER_SHARED = 23,     /* user/group: the same */
+    CARD_COMMAND = 24,         /* request/node: a command and its answer */
+    CARD_COMMAND_WAITING = 25, /* node/request: not answered yet */
+    CARD_HELD = 18,            /* job that waits for a second person: who had a hand in it last */
 };
 #define CARD_KEY_SIZE 200
 

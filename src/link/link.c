@@ -1,6 +1,7 @@
 #include "link/link.h"
 
 #include "base/text.h"
+#include "codec/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ const char *const link_subscriptions[] = {
     "node/+/user/mapping",
     "node/+/otafetch",
     "node/+/otastatus",
+    "node/+/from-node",
     /* A broker without our plugin leaves the basic-ingest form as it is. */
     "$aws/rules/+/node/+/config",
     "$aws/rules/+/node/+/params/local",
@@ -20,6 +22,7 @@ const char *const link_subscriptions[] = {
     "$aws/rules/+/node/+/user/mapping",
     "$aws/rules/+/node/+/otafetch",
     "$aws/rules/+/node/+/otastatus",
+    "$aws/rules/+/node/+/from-node",
     "$aws/things/+/streams/+/get/+",
     TOPIC_NOTICE_PREFIX "+/+",
     NULL,
@@ -104,10 +107,20 @@ static enum err take_mapping(struct fleet *f, struct link *l, const char *node_i
     return fleet_on_mapping(f, node_id, payload, now, why);
 }
 
+static enum err take_command(struct fleet *f, struct link *l, const char *node_id, struct bytes payload, time_ms now,
+                             struct why *why)
+{
+    struct command c;
+    (void)l;
+    enum err err = command_read(&c, payload, why);
+    return err ? err : fleet_on_command(f, node_id, &c, now, why);
+}
+
 static enum err (*const takers[TOPIC_COUNT])(struct fleet *, struct link *, const char *, struct bytes, time_ms,
                                              struct why *) = {
     [TOPIC_CONFIG] = take_config,        [TOPIC_PARAMS_LOCAL] = take_params, [TOPIC_PARAMS_INIT] = take_all_params,
     [TOPIC_USER_MAPPING] = take_mapping, [TOPIC_OTAFETCH] = take_fetch,      [TOPIC_OTASTATUS] = take_report,
+    [TOPIC_FROM_NODE] = take_command,
 };
 
 #define SIMULATED_PAGE 100
@@ -263,6 +276,17 @@ static enum err spell(struct link *l, const struct outgoing *o, time_ms now, str
     return job_document_write(to, &doc, why);
 }
 
+/* Messages of bytes wait as hex. */
+static enum err spell_bytes(const char *hex, struct buf *to, struct why *why)
+{
+    uint8_t bytes[METADATA_MAX / 2];
+    size_t len;
+    if (strlen(hex) > 2 * sizeof bytes || !hex_decode(bytes, &len, bytes_of_text(hex)))
+        return why_set(why, ERR_FORMAT, "the message is no hex");
+    buf_add(to, bytes, len);
+    return ERR_NONE;
+}
+
 static bool send(struct link *l, const struct outgoing *o, int place, time_ms now)
 {
     struct buf payload = {0};
@@ -272,6 +296,8 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
     enum err err = ERR_NONE;
     if (o->row.topic == TOPIC_OTAURL)
         err = spell(l, o, now, &payload, &why);
+    else if (o->row.topic == TOPIC_TO_NODE)
+        err = spell_bytes(o->text, &payload, &why);
     else
         buf_add(&payload, o->text, strlen(o->text));
     if (err == ERR_NONE && payload.is_failed)

@@ -165,6 +165,11 @@ HANDLER(get_groups)
             }
         }
     }
+    if (err == ERR_NONE && is_users(q) && query(q, "start_id") == NULL) {
+        err = fleet_shared_groups(rest->fleet, q->user.id, page, GROUPS_PAGE, &count, why);
+        for (unsigned i = 0; err == ERR_NONE && i < count; i++)
+            err = write_group(rest, q, &out, &page[i], false, why);
+    }
     json_out_end_array(&out);
     if (shown == max)
         json_out_text(&out, "next_id", after);

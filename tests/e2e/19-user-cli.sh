@@ -73,6 +73,36 @@ group=$(ask POST /v1/user/node_group '{"group_name":"hall","is_matter":true,"mut
 ask PUT "/v1/user/node_group?group_id=$group" "{\"nodes\":[\"$id\"],\"operation\":\"add\"}" | jq -e '.status == "success"' >/dev/null || die "add-nodes"
 ask GET "/v1/user/node_group?group_id=$group&node_list=true" | jq -e ".groups[0].nodes == [\"$id\"]" >/dev/null || die "list-nodes"
 
+# sharing: asked, accepted by the other, who may then set parameters and not share on
+rest POST /v1/admin/users -d '{"user_name":"bo@x.org","password":"Passw0rd2","role":"user"}' | jq -e '.status == "success"' >/dev/null || die "no second user"
+owner=$access
+sign_in bo@x.org Passw0rd2
+guest=$access
+as() { access=$1; shift; ask "$@"; }
+request=$(as "$owner" PUT /v1/user/nodes/sharing "{\"nodes\":[\"$id\"],\"user_name\":\"bo@x.org\"}" | jq -r .request_id)
+as "$guest" GET /v1/user/nodes/sharing/requests?primary_user=false | jq -e --arg r "$request" '.sharing_requests[0] | .request_id == $r and .request_status == "pending"' >/dev/null || die "the request does not arrive"
+as "$guest" PUT /v1/user/nodes/sharing/requests "{\"request_id\":\"$request\",\"accept\":true}" | jq -e '.status == "success"' >/dev/null || die "accept"
+as "$guest" GET "/v1/user/nodes/sharing?node_id=$id" | jq -e '.node_sharing[0].users | .primary == ["ann@x.org"] and .secondary == ["bo@x.org"]' >/dev/null || die "who has the node"
+as "$guest" PUT /v1/user/nodes/params "[{\"node_id\":\"$id\",\"payload\":{\"Light\":{\"Hue\":30}}}]" | jq -e '.[0].status == "success"' >/dev/null || die "the guest may not set"
+as "$guest" PUT /v1/user/nodes/sharing "{\"nodes\":[\"$id\"],\"user_name\":\"ann@x.org\"}" | jq -e '.error_code == 103020' >/dev/null || die "the guest shares on"
+as "$owner" DELETE "/v1/user/nodes/sharing?nodes=$id&user_name=bo@x.org" | jq -e '.status == "success"' >/dev/null || die "taking back"
+as "$guest" GET /v1/user/nodes | jq -e '.nodes == []' >/dev/null || die "the guest still has the node"
+access=$owner
+
+# create_cmd_request: it waits for a node that is away, which polls when it comes, and answers
+user=$(ask GET /v1/user | jq -r .user_id)
+rest PUT "/v1/admin/users/$user/nodes/$other/mapping" >/dev/null
+request=$(ask POST /v1/user/nodes/cmd "{\"node_ids\":[\"$other\"],\"cmd\":258,\"data\":\"hello\",\"timeout\":300}" | jq -r .request_id)
+command_is() { ask GET "/v1/user/nodes/cmd?request_id=$request" | jq -e "$1"; }
+command_is '.requests[0].status == "requested"' >/dev/null || die "the command: $(ask GET "/v1/user/nodes/cmd?request_id=$request")"
+as_node=(-h localhost -p "$mqtt" --cafile "$work/data/keys/ca.crt" --cert "$work/other.crt" --key "$work/node.key" -q 1)
+message=$(printf '\001\000\003\001\000\005\002\000\000' | timeout 60 mosquitto_rr "${as_node[@]}" -i "$other" -V 5 -t "node/$other/from-node" -e "node/$other/to-node" -s -F %x)
+grep -qE '05020201060568656c6c6f$' <<<"$message" || die "the message is $message"
+command_is '.requests[0].status == "in_progress"' >/dev/null || die "the command was not sent"
+{ printf "\\001\\$(printf '%03o' "${#request}")%s" "$request"; printf '\003\001\000\005\002\002\001\006\002ok'; } |
+  timeout 20 mosquitto_pub "${as_node[@]}" -i "$other" -t "\$aws/rules/esp_cmd_resp/node/$other/from-node" -s
+wait_for 20 command_is '.requests[0] | .status == "success" and .device_status == 0 and .response_data == "ok"' || die "the answer: $(ask GET "/v1/user/nodes/cmd?request_id=$request")"
+
 # otaupgrade
 service=OTA
 base64 -w0 "$bin/agent-params-2.0.0.bin" >"$work/image.b64"

@@ -270,6 +270,9 @@ class Examples:
             call("GET", base, {"group_name": "g"})
             call("PUT", base, {"group_id": group}, {"description": "d"})
             call("DELETE", base, {"group_id": group})
+        self.sharing()
+        sent = call("POST", "/v1/user/nodes/cmd", body={"node_ids": ["e1"], "cmd": 16, "data": {"a": 1}, "timeout": 60})
+        call("GET", "/v1/user/nodes/cmd", {"request_id": sent["request_id"]})
         call("GET", "/v1/admin/nodes")
         call("GET", "/v1/admin/nodes", {"node_id": "e1"})
         call("PUT", "/v1/admin/nodes", {"node_id": "e1"}, {"tags": ["a:b"]})
@@ -279,6 +282,24 @@ class Examples:
         call("POST", "/v1/admin/simulators", body={"node_count": 2})
         for base in ("/claim", "/v1/claim"):
             call("POST", base + "/initiate", body={"mac_addr": "AABBCCDDEEFF", "platform": "esp32"})
+
+    def sharing(self):
+        call = self.call
+        call("POST", "/v1/admin/users", body={"user_name": "pia", "password": "Passw0rd", "role": "user"})
+        pia = call("POST", "/v1/login2", body={"user_name": "pia", "password": "Passw0rd"}, token="")["accesstoken"]
+        group = call("POST", "/v1/user/node_group", body={"group_name": "shared", "nodes": ["e1"]})["group_id"]
+        for path, ids, one in (("/v1/user/nodes/sharing", "nodes", "e1"), ("/v1/user/node_group/sharing", "groups", group)):
+            asked = {ids: [one], "user_name": "pia", "metadata": {"from": "me"}}
+            taken_back = call("PUT", path, body=asked)["request_id"]
+            call("GET", path + "/requests", {"primary_user": "true"})
+            call("DELETE", path + "/requests", {"request_id": taken_back})
+            request = call("PUT", path, body=asked)["request_id"]
+            call("GET", path + "/requests", {"primary_user": "false"}, token=pia)
+            call("PUT", path + "/requests", body={"request_id": request, "accept": True}, token=pia)
+            call("GET", path, token=pia)
+            call("GET", path)
+            call("DELETE", path, {ids: one, "user_name": "pia"})
+        call("DELETE", "/v1/user/node_group", {"group_id": group})
 
     def makers(self):
         call = self.call
