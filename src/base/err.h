@@ -103,6 +103,14 @@
     X(ERR_IMAGE_BASE64, "image is not valid base64", 400, 104011, 65)                                                  \
     X(ERR_IMAGE_NOT_FOUND, "image not found", 400, 104015, 66)                                                         \
     X(ERR_IMAGE_ID, "ota_image_id is missing", 400, 104018, 65)                                                        \
+    X(ERR_IMAGE_MD5, "md5_checksum is no MD5 in base64", 400, 104039, 65)                                              \
+    X(ERR_PACKAGE_NAME, "the package's name is not <project>_<version>.zip", 400, 112000, 65)                          \
+    X(ERR_PACKAGE_LONG_NAME, "the package's name is too long", 400, 112001, 65)                                        \
+    X(ERR_PACKAGE_NO_BIN, "the package has no firmware of its project", 400, 112004, 65)                               \
+    X(ERR_PACKAGE_NO_ZIP, "the package is no .zip", 400, 112013, 65)                                                   \
+    X(ERR_PACKAGE_300MB, "the package is larger than 300 MB", 400, 112014, 65)                                         \
+    X(ERR_FILE_NOT_FOUND, "file not found", 404, 190043, 66)                                                           \
+    X(ERR_UPLOAD_OFFSET, "the upload goes on at another byte", 409, 190044, 65)                                        \
     X(ERR_ARCHIVE_FLAG, "archive flag is missing", 400, 104022, 65)                                                    \
     X(ERR_ARCHIVED_ALREADY, "image is archived already", 400, 104023, 65)                                              \
     X(ERR_ARCHIVED_NOT, "image is not archived", 400, 104024, 65)                                                      \

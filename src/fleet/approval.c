@@ -47,7 +47,7 @@ static enum err get(struct tx *tx, const char *node_id, struct job *job, struct 
         (err = check_way(tx, &node, a)) != ERR_NONE)
         return err;
     *job = a->job;
-    *image = a->image;
+    *image = a->has_image ? *active_image(a, &node) : a->image;
     return ERR_NONE;
 }
 

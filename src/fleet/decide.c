@@ -133,22 +133,26 @@ static bool slot_too_small(const struct facts *f, struct verdict *v)
                (long long)f->node->slot_bytes);
 }
 
-static bool not_signed(const struct facts *f, struct verdict *v)
+bool image_is_signed_for(const struct image *image, const struct node *node)
 {
     char digest[65];
-    if (!compares(f) || f->node->key_digests[0] == '\0')
-        return false;
-    for (const char *at = f->node->key_digests; *at;) {
+    for (const char *at = node->key_digests; *at;) {
         size_t len = strcspn(at, " ");
         if (len < sizeof digest) {
             memcpy(digest, at, len);
             digest[len] = '\0';
-            if (len > 0 && strcasestr(f->image->signed_by, digest) != NULL)
-                return false;
+            if (len > 0 && strcasestr(image->signed_by, digest) != NULL)
+                return true;
         }
         at += len + (at[len] == ' ');
     }
-    return say(v, f->image->signed_by[0] ? "Image is signed by none of the node's keys"
+    return false;
+}
+
+static bool not_signed(const struct facts *f, struct verdict *v)
+{
+    return compares(f) && f->node->key_digests[0] != '\0' && !image_is_signed_for(f->image, f->node) &&
+           say(v, f->image->signed_by[0] ? "Image is signed by none of the node's keys"
                                          : "Node takes signed images, image is not signed");
 }
 

@@ -94,6 +94,9 @@ enum consequence decision_consequence(enum decision decision);
 bool decision_blocks(enum decision decision);
 const char *decision_text(enum decision decision); /* "on-version" */
 
+/* Whether the image carries a signature by a key that the node trusts. */
+bool image_is_signed_for(const struct image *image, const struct node *node);
+
 /* Where a node is: its network id, else the address that the broker saw; "" when neither is known. */
 const char *node_network(const struct node *node);
 

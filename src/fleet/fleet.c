@@ -115,6 +115,29 @@ void memory_free(struct fleet_memory *m)
     free(m);
 }
 
+static enum err fill_variants(struct tx *tx, struct active *to)
+{
+    struct key_list l;
+    enum err err = tx_keys(tx, CARD_VARIANT, to->job.id, &l);
+    to->variant_count = 0;
+    for (unsigned i = 0; err == ERR_NONE && i < l.count && to->variant_count < JOB_VARIANTS_MAX; i++) {
+        err = tx->db->image_get(tx->s, l.ids[i], &to->variants[to->variant_count], tx->why);
+        to->variant_count += err == ERR_NONE;
+        err = err == ERR_NOT_FOUND ? ERR_NONE : err;
+    }
+    return err;
+}
+
+const struct image *active_image(const struct active *a, const struct node *node)
+{
+    if (!a->has_image)
+        return NULL;
+    for (unsigned i = 0; node->key_digests[0] != '\0' && i < a->variant_count; i++)
+        if (image_is_signed_for(&a->variants[i], node))
+            return &a->variants[i];
+    return &a->image;
+}
+
 enum err active_fill(struct tx *tx, const struct job *job, struct active *to)
 {
     to->job = *job;
@@ -122,6 +145,8 @@ enum err active_fill(struct tx *tx, const struct job *job, struct active *to)
     to->has_image = err == ERR_NONE;
     if (err == ERR_NOT_FOUND)
         err = ERR_NONE;
+    if (err == ERR_NONE)
+        err = fill_variants(tx, to);
     /* They were read once when the job was written; a text that cannot be read now stands for nothing. */
     rollout_read(&to->plan, job->plan, NULL);
     to->has_query = query_read(&to->query, job->query, NULL) == ERR_NONE && to->query.count > 0;

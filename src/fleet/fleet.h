@@ -56,6 +56,10 @@ enum err fleet_batch_end(struct fleet_batch *b, struct why *why);
 /* At start and whenever the broker was lost, before messages: presence is unknown again. */
 enum err fleet_start(struct fleet *f, time_ms now, struct why *why);
 
+struct name_visitor {
+    bool (*visit)(struct name_visitor *v, const char *name, const char *text);
+};
+
 /* --- users ------------------------------------------------------------------------------------ */
 
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why);
@@ -224,6 +228,27 @@ enum err fleet_image_archive(struct fleet *f, const char *id, bool is_archived, 
 enum err fleet_image_delete(struct fleet *f, const char *id, bool is_forced, time_ms now, char sha256[SHA256_TEXT],
                             struct why *why);
 
+/* Files that belong to images.  announce: writes id; `file` has name, image and uploader.  ERR_IMAGE_NOT_FOUND,
+ * ERR_TOO_BIG when there are too many. */
+enum err fleet_file_announce(struct fleet *f, struct file *file, time_ms now, struct why *why);
+/* The bytes of an announced file are there: digests and size, and what else was told of it.  ERR_FILE_NOT_FOUND. */
+enum err fleet_file_add(struct fleet *f, const struct file *file, time_ms now, struct why *why);
+enum err fleet_file_get(struct fleet *f, const char *id, struct file *to, struct why *why);
+/* Those of an image that are there. */
+enum err fleet_file_list(struct fleet *f, const char *image_id, struct file *to, unsigned max, unsigned *count,
+                         struct why *why);
+/* All, announced ones too, after the id `after`. */
+enum err fleet_file_scan(struct fleet *f, const char *after, struct file *to, unsigned max, unsigned *count,
+                         struct why *why);
+/* `to`: what it was; its bytes may be unused now (fleet_blob_is_used). */
+enum err fleet_file_delete(struct fleet *f, const char *id, time_ms now, struct file *to, struct why *why);
+
+/* That `signed_id` is `image_id` with signatures; `text`: the door's own.  Scanned by image, "" for all: names are
+ * "image/signed image". */
+enum err fleet_signed_put(struct fleet *f, const char *image_id, const char *signed_id, const char *text,
+                          struct why *why);
+enum err fleet_signed_scan(struct fleet *f, const char *image_id, struct name_visitor *v, struct why *why);
+
 /* Whether any image row names these bytes; what none names may be removed. */
 enum err fleet_blob_is_used(struct fleet *f, const char *sha256, bool *is_used, struct why *why);
 
@@ -233,7 +258,9 @@ struct job_order {
     const char *name, *image_id, *description, *owner, *metadata; /* metadata: JSON object text or NULL */
     const char *nodes[JOB_NODES_MAX], *groups[JOB_GROUPS_MAX];
     unsigned node_count, group_count;
-    const char *query, *exclude, *plan; /* NULL: none */
+    const char *query, *exclude, *plan;     /* NULL: none */
+    const char *variants[JOB_VARIANTS_MAX]; /* images: the job's, as each of several keys has signed it */
+    unsigned variant_count;
     bool is_for_everyone, is_force_push, is_continuous, needs_approval, notifies, gives_image, is_host_mcu,
         skips_project;
     int priority;                    /* 0: the default, 5 */
@@ -501,10 +528,6 @@ enum err fleet_approval_get(struct fleet *f, const char *node_id, time_ms now, s
 enum err fleet_approve(struct fleet *f, const char *node_id, const char *job_id, time_ms now, struct why *why);
 
 /* --- who is let in ---------------------------------------------------------------------------- */
-
-struct name_visitor {
-    bool (*visit)(struct name_visitor *v, const char *name, const char *text);
-};
 
 /* A maker's certificate authority, whose nodes are let in beside those of our own; `name`: its fingerprint. */
 enum err fleet_authority_add(struct fleet *f, const char *name, const char *pem, struct why *why);

@@ -39,22 +39,22 @@ static bool pass_on(struct card_visitor *v, const char *key, const char *text)
     return to->visit(to, key, text);
 }
 
-static enum err scan(struct fleet *f, enum card_kind kind, struct name_visitor *v, struct why *why)
+static enum err scan(struct fleet *f, enum card_kind kind, const char *prefix, struct name_visitor *v, struct why *why)
 {
     struct tx tx;
     struct passer p = {{pass_on}, v};
     enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, tx.db->card_scan(tx.s, kind, "", "", &p.v, why));
+    return err ? err : tx_end(&tx, tx.db->card_scan(tx.s, kind, prefix, "", &p.v, why));
 }
 
 enum err fleet_authority_scan(struct fleet *f, struct name_visitor *v, struct why *why)
 {
-    return scan(f, CARD_AUTHORITY, v, why);
+    return scan(f, CARD_AUTHORITY, "", v, why);
 }
 
 enum err fleet_denied_scan(struct fleet *f, struct name_visitor *v, struct why *why)
 {
-    return scan(f, CARD_DENIED, v, why);
+    return scan(f, CARD_DENIED, "", v, why);
 }
 
 static enum err activate(struct tx *tx, const char *node_id, bool is_active)
@@ -96,5 +96,23 @@ enum err fleet_sign_key_get(struct fleet *f, const char *name, char **to, struct
 
 enum err fleet_sign_key_scan(struct fleet *f, struct name_visitor *v, struct why *why)
 {
-    return scan(f, CARD_SIGN_KEY, v, why);
+    return scan(f, CARD_SIGN_KEY, "", v, why);
+}
+
+enum err fleet_signed_put(struct fleet *f, const char *image_id, const char *signed_id, const char *text,
+                          struct why *why)
+{
+    struct tx tx;
+    char key[CARD_KEY_SIZE];
+    card_key(key, image_id, signed_id);
+    enum err err = tx_begin(&tx, f, 0, why);
+    return err ? err : tx_end(&tx, tx.db->card_put(tx.s, CARD_SIGNED, key, bytes_of_text(text), why));
+}
+
+enum err fleet_signed_scan(struct fleet *f, const char *image_id, struct name_visitor *v, struct why *why)
+{
+    char prefix[CARD_KEY_SIZE] = "";
+    if (*image_id)
+        card_key(prefix, image_id, "");
+    return scan(f, CARD_SIGNED, prefix, v, why);
 }

@@ -154,13 +154,29 @@ enum err fleet_image_archive(struct fleet *f, const char *id, bool is_archived, 
     return err ? err : tx_end(&tx, archive(&tx, id, is_archived));
 }
 
+/* Jobs that give the image to nodes with a key of their own. */
+static enum err variant_uses(struct tx *tx, const char *id, int64_t *jobs, int64_t *active)
+{
+    struct key_list l;
+    struct job job;
+    enum err err = tx_keys(tx, CARD_VARIANT_OF, id, &l);
+    for (unsigned i = 0; err == ERR_NONE && i < l.count; i++) {
+        err = tx->db->job_get(tx->s, l.ids[i], &job, tx->why);
+        *jobs += err == ERR_NONE;
+        *active += err == ERR_NONE && job.status == JOB_ACTIVE;
+        err = err == ERR_NOT_FOUND ? ERR_NONE : err;
+    }
+    return err;
+}
+
 static enum err delete_image(struct tx *tx, const char *id, bool is_forced, char sha256[SHA256_TEXT])
 {
     struct image image;
     int64_t jobs = 0, active = 0, others = 0;
     enum err err;
     if ((err = tx_image(tx, id, &image)) != ERR_NONE ||
-        (err = tx->db->image_uses(tx->s, id, &jobs, &active, tx->why)) != ERR_NONE)
+        (err = tx->db->image_uses(tx->s, id, &jobs, &active, tx->why)) != ERR_NONE ||
+        (err = variant_uses(tx, id, &jobs, &active)) != ERR_NONE)
         return err;
     if (active > 0)
         return why_set(tx->why, ERR_IMAGE_IN_ACTIVE_USE, "image %s is used by %lld active job(s): cancel them first",
@@ -169,7 +185,7 @@ static enum err delete_image(struct tx *tx, const char *id, bool is_forced, char
         return why_set(tx->why, ERR_IMAGE_IN_USE, "image %s is used by %lld job(s): delete with force_delete=true",
                        image.name, (long long)jobs);
     if ((err = tx->db->image_delete(tx->s, id, tx->why)) != ERR_NONE ||
-        (err = tx->db->blob_uses(tx->s, image.sha256, &others, tx->why)) != ERR_NONE)
+        (err = blob_users(tx, image.sha256, &others)) != ERR_NONE)
         return err;
     text_copy(sha256, SHA256_TEXT, others > 0 ? "" : image.sha256);
     return tx_event(tx, EVENT_IMAGE, NULL, NULL, id);
@@ -190,7 +206,7 @@ enum err fleet_blob_is_used(struct fleet *f, const char *sha256, bool *is_used, 
     enum err err = tx_begin(&tx, f, 0, why);
     if (err != ERR_NONE)
         return err;
-    err = tx_end(&tx, tx.db->blob_uses(tx.s, sha256, &images, why));
+    err = tx_end(&tx, blob_users(&tx, sha256, &images));
     *is_used = images > 0;
     return err;
 }

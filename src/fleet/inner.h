@@ -23,6 +23,8 @@ struct tx {
 struct active {
     struct job job;
     struct image image;
+    struct image variants[JOB_VARIANTS_MAX]; /* the image as each of several keys has signed it */
+    unsigned variant_count;
     bool has_image, has_exclude, has_query;
     struct rollout plan;
     struct query query, exclude;
@@ -69,8 +71,14 @@ struct key_list {
 
 enum err tx_keys(struct tx *tx, enum card_kind kind, const char *before, struct key_list *to);
 
+/* Images and files that have these bytes. */
+enum err blob_users(struct tx *tx, const char *sha256, int64_t *count);
+enum err files_drop(struct tx *tx, const struct file *file);
+
 /* Reads plan, queries and image of a job. */
 enum err active_fill(struct tx *tx, const struct job *job, struct active *to);
+/* The job's image for that node, by the digests of the keys that it trusts; NULL when it is gone. */
+const struct image *active_image(const struct active *a, const struct node *node);
 /* Active jobs in the order they are offered; valid until the end of this call.  In writing transactions. */
 enum err active_list(struct tx *tx, struct active ***to, unsigned *count);
 /* One of them, or another job in the memory's spare place; ERR_JOB_NOT_FOUND.  In writing transactions. */

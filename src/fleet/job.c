@@ -399,6 +399,15 @@ static enum err hold(struct tx *tx, struct job *job, const char *by)
     return tx->db->card_put(tx->s, CARD_HELD, job->id, bytes_of_text(by && *by ? by : "?"), tx->why);
 }
 
+static enum err add_variant(struct tx *tx, const char *job_id, const char *image_id)
+{
+    char key[CARD_KEY_SIZE];
+    card_key(key, job_id, image_id);
+    enum err err = tx->db->card_put(tx->s, CARD_VARIANT, key, bytes_of_text("{}"), tx->why);
+    card_key(key, image_id, job_id);
+    return err ? err : tx->db->card_put(tx->s, CARD_VARIANT_OF, key, bytes_of_text("{}"), tx->why);
+}
+
 static enum err start_job(struct tx *tx, const struct job_order *o, struct job *to)
 {
     enum err err = check_order(tx, o);
@@ -413,6 +422,8 @@ static enum err start_job(struct tx *tx, const struct job_order *o, struct job *
         return err;
     for (unsigned i = 0; err == ERR_NONE && i < o->node_count; i++)
         err = tx->db->job_target_add(tx->s, to->id, o->nodes[i], tx->why);
+    for (unsigned i = 0; err == ERR_NONE && i < o->variant_count; i++)
+        err = add_variant(tx, to->id, o->variants[i]);
     if (err != ERR_NONE || (err = first_state(tx, to)) != ERR_NONE)
         return err;
     log_line(tx->f->log, LOG_INFO, "fleet", "job=%s name=\"%s\" started by %s", to->id, to->name, to->owner);
@@ -479,7 +490,7 @@ static bool survey(struct node_visitor *v, const struct node *node)
     struct rollout at_once = {.retries = 0};
     struct facts f = {.node = node,
                       .job = &s->active->job,
-                      .image = &s->active->image,
+                      .image = active_image(s->active, node),
                       .plan = &at_once,
                       .state = &none,
                       .all = &none,

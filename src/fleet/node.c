@@ -318,7 +318,7 @@ static enum err fetch_now(struct tx *tx, const char *node_id, struct job *job, s
     }
     if ((err = active_find(tx, chosen.job_id, &a)) == ERR_NONE) {
         *job = a->job;
-        *image = a->image;
+        *image = a->has_image ? *active_image(a, &node) : a->image;
     }
     return err;
 }

@@ -34,7 +34,7 @@ static enum err ask(struct tx *tx, const struct node *node, struct active *a, en
     struct facts *f = &q->facts;
     *f = (struct facts){.node = node,
                         .job = &a->job,
-                        .image = a->has_image ? &a->image : NULL,
+                        .image = active_image(a, node),
                         .e = &q->e,
                         .plan = &a->plan,
                         .state = &q->state,
@@ -255,21 +255,26 @@ enum err fleet_why(struct fleet *f, const char *job_id, const char *node_id, tim
 static enum err stream_image(struct tx *tx, const char *node_id, const char *job_id, struct image *to)
 {
     struct execution e;
-    struct job job;
+    struct node node;
+    struct active *a;
     enum err err = tx->db->execution_get(tx->s, job_id, node_id, &e, tx->why);
     if (err == ERR_NOT_FOUND || (err == ERR_NONE && e.state != EX_OFFERED && e.state != EX_IN_PROGRESS))
         return why_set(tx->why, ERR_NO_JOB, "node %.64s does not work on job %.64s", node_id, job_id);
-    if (err != ERR_NONE || (err = tx_job(tx, job_id, &job)) != ERR_NONE)
+    if (err != ERR_NONE || (err = tx_node(tx, node_id, &node)) != ERR_NONE ||
+        (err = active_find(tx, job_id, &a)) != ERR_NONE)
         return err;
-    return tx_image(tx, job.image_id, to);
+    const struct image *image = active_image(a, &node);
+    if (image == NULL)
+        return why_set(tx->why, ERR_IMAGE_NOT_FOUND, "the image of job %.64s is gone", job_id);
+    *to = *image;
+    return ERR_NONE;
 }
 
 enum err fleet_stream_image(struct fleet *f, const char *node_id, const char *job_id, time_ms now, struct image *to,
                             struct why *why)
 {
     struct tx tx;
-    (void)now;
-    enum err err = tx_begin_reading(&tx, f, why);
+    enum err err = tx_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, stream_image(&tx, node_id, job_id, to));
 }
 
@@ -291,7 +296,9 @@ static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struc
                   !a->has_image || tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE ||
                   (e.state != EX_OFFERED && e.state != EX_ON_TRIAL);
     if (!o->is_stale) {
-        o->image = a->image;
+        struct node node;
+        bool is_known = a->variant_count > 0 && tx->db->node_get(tx->s, row->node_id, &node, NULL) == ERR_NONE;
+        o->image = is_known ? *active_image(a, &node) : a->image;
         text_copy(o->text, sizeof o->text, a->job.metadata);
     }
     return ERR_NONE;

@@ -10,20 +10,21 @@
 #include "base/id.h"
 #include "wire/message.h"
 
-#define NAME_SIZE       257 /* RainMaker's names have 1 to 256 characters */
-#define SHA256_TEXT     65
-#define MD5_TEXT        33
-#define QUERY_SIZE      513   /* a query's text */
-#define PLAN_SIZE       513   /* a rollout's text */
-#define TAGS_SIZE       513   /* all tags of a node, a line each */
-#define ADDRESS_SIZE    46    /* an IPv6 address as text */
-#define DIGESTS_SIZE    200   /* up to three key digests in hex, a blank between them */
-#define EVENTS_KEPT     20000 /* older events are dropped; a stream that asks for them is told to reload */
-#define TIMELINE_KEPT   100   /* rows of one execution; later progress rows are not kept, ends always are */
-#define JOB_NODES_MAX   100
-#define JOB_GROUPS_MAX  10
-#define GROUP_DEPTH_MAX 8 /* groups in groups */
-#define GROUP_EVERYONE  "FFFF-FFFF"
+#define NAME_SIZE        257 /* RainMaker's names have 1 to 256 characters */
+#define SHA256_TEXT      65
+#define MD5_TEXT         33
+#define QUERY_SIZE       513   /* a query's text */
+#define PLAN_SIZE        513   /* a rollout's text */
+#define TAGS_SIZE        513   /* all tags of a node, a line each */
+#define ADDRESS_SIZE     46    /* an IPv6 address as text */
+#define DIGESTS_SIZE     200   /* up to three key digests in hex, a blank between them */
+#define EVENTS_KEPT      20000 /* older events are dropped; a stream that asks for them is told to reload */
+#define TIMELINE_KEPT    100   /* rows of one execution; later progress rows are not kept, ends always are */
+#define JOB_NODES_MAX    100
+#define JOB_GROUPS_MAX   10
+#define JOB_VARIANTS_MAX 8 /* signed forms of its image */
+#define GROUP_DEPTH_MAX  8 /* groups in groups */
+#define GROUP_EVERYONE   "FFFF-FFFF"
 
 struct node {
     char id[NODE_ID_SIZE], name[65], fw_version[FW_VERSION_SIZE], type[65], subtype[65], model[65], project_name[33],
@@ -59,6 +60,17 @@ struct image {
     uint32_t secure_version;
     int64_t size_bytes;
     bool is_archived, is_ready; /* not ready: an upload was announced, nothing confirmed */
+    time_ms uploaded_at;
+};
+
+#define FILE_NAME_SIZE 101
+
+/* A file that belongs to an image. */
+struct file {
+    char id[ID_LEN + 1], image_id[ID_LEN + 1], name[FILE_NAME_SIZE], type[65], description[NAME_SIZE],
+        uploader[NAME_SIZE], metadata[513], sha256[SHA256_TEXT], md5[MD5_TEXT];
+    int64_t size_bytes;
+    bool is_ready; /* else it was announced, and is awaited */
     time_ms uploaded_at;
 };
 
@@ -214,6 +226,12 @@ enum card_kind {
     CARD_USER_SHARED = 23,     /* user/group: the same */
     CARD_COMMAND = 24,         /* request/node: a command and its answer */
     CARD_COMMAND_WAITING = 25, /* node/request: not answered yet */
+    CARD_FILE = 26,            /* id: a file that belongs to an image */
+    CARD_FILE_OF = 27,         /* image/file */
+    CARD_FILE_BYTES = 28,      /* SHA-256/file */
+    CARD_SIGNED = 29,          /* image/signed image: by which keys, when, by whom */
+    CARD_VARIANT = 30,         /* job/image: what nodes with a key of their own are given */
+    CARD_VARIANT_OF = 31,      /* image/job */
     CARD_HELD = 18,            /* job that waits for a second person: who had a hand in it last */
 };
 #define CARD_KEY_SIZE 200

@@ -319,6 +319,11 @@ static void add_headers(struct MHD_Response *r, const struct rest_response *p, e
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     if (p->etag[0])
         MHD_add_response_header(r, "ETag", p->etag);
+    if (p->upload_offset >= 0) {
+        char offset[24];
+        snprintf(offset, sizeof offset, "%" PRId64, p->upload_offset);
+        MHD_add_response_header(r, "Upload-Offset", offset);
+    }
     if (p->file_size > 0)
         MHD_add_response_header(r, "Accept-Ranges", "bytes");
     if (p->page.at != NULL) {

@@ -13,8 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE_DEFAULT 25
-#define PAGE_MAX     100
+#define PAGE_DEFAULT    25
+#define PAGE_MAX        100
+#define IMAGE_FILES_MAX 32
 
 static void signed_url(const struct rest *rest, const char *base, const char *method, const char *path,
                        int64_t expires_s, char *to, size_t size)
@@ -162,7 +163,7 @@ static enum err read_signers(const char *path, const struct image_facts *facts, 
     return is_good ? ERR_NONE : why_set(why, ERR_IO, "read the uploaded image: %s", strerror(errno));
 }
 
-static void write_added(struct rest *rest, const struct image *image, time_ms now, struct rest_response *p)
+void write_added(struct rest *rest, const struct image *image, time_ms now, struct rest_response *p)
 {
     char url[JOB_URL_SIZE];
     rest_image_url(rest, image, now, url, sizeof url);
@@ -287,119 +288,6 @@ HANDLER(post_user_image)
     return err;
 }
 
-static enum err take_type(const char *type, bool *is_raw, struct why *why)
-{
-    *is_raw = type != NULL && strcmp(type, "raw") == 0;
-    if (type == NULL || *is_raw || strcmp(type, "firmware") == 0)
-        return ERR_NONE;
-    if (strcmp(type, "package") == 0)
-        return why_set(why, ERR_IMAGE_TYPE, "packages are not taken yet: upload the .bin in it");
-    return why_set(why, ERR_IMAGE_TYPE, "image_type must be firmware or raw");
-}
-
-HANDLER(get_image_upload)
-{
-    struct image image;
-    char path[64], url[JOB_URL_SIZE];
-    bool is_raw;
-    enum err err = take_type(query(q, "image_type"), &is_raw, why);
-    if (err == ERR_NONE)
-        err = fleet_image_announce(rest->fleet, query(q, "image_name"), q->user.name, q->now, &image, why);
-    if (err != ERR_NONE)
-        return err;
-    snprintf(path, sizeof path, "/v1/uploads/%s", image.id);
-    request_url(rest, q, "PUT", path, UPLOAD_LIFE_S, url, sizeof url);
-    struct json_out out = answer_success(p);
-    json_out_text(&out, "ota_image_id", image.id);
-    json_out_text(&out, "upload_url", url);
-    json_out_end_object(&out);
-    return ERR_NONE;
-}
-
-void upload_path(const struct rest_request *q, const char *id, char *to, size_t size)
-{
-    const char *slash = strrchr(q->body_file, '/');
-    snprintf(to, size, "%.*s/upload-%.40s", (int)(slash - q->body_file), q->body_file, id);
-}
-
-enum err keep_upload(const struct rest_request *q, const char *id, struct why *why)
-{
-    char path[700];
-    upload_path(q, id, path, sizeof path);
-    return rename(q->body_file, path) == 0 ? ERR_NONE : why_set(why, ERR_IO, "keep the upload: %s", strerror(errno));
-}
-
-static enum err check_md5(const struct rest_request *q, const struct image_facts *facts, struct why *why)
-{
-    const char *announced = q->header(q, "Content-MD5");
-    char md5[BASE64_SIZE(MD5_LEN)];
-    base64_encode(md5, bytes_of(facts->file_md5, MD5_LEN), BASE64_STANDARD);
-    if (announced != NULL && strcmp(announced, md5) != 0)
-        return why_set(why, ERR_DIGEST, "the header Content-MD5 says %.30s, the bytes give %s", announced, md5);
-    return ERR_NONE;
-}
-
-HANDLER(put_image_bytes)
-{
-    struct image image;
-    struct image_facts facts;
-    enum err err = fleet_image_get(rest->fleet, q->parameter, &image, why);
-    if (err == ERR_NONE && q->header(q, "Content-MD5") != NULL) {
-        verify_file(q->body_file, &facts, NULL);
-        err = check_md5(q, &facts, why);
-    }
-    if (err != ERR_NONE)
-        return err;
-    p->type = "text/plain";
-    return keep_upload(q, q->parameter, why);
-}
-
-static enum err confirm(struct rest *rest, struct rest_request *q, const struct json *doc, struct rest_response *p,
-                        struct why *why)
-{
-    struct image_facts facts;
-    struct image image;
-    char path[700];
-    const char *id = member_text(doc, "ota_image_id");
-    if (id == NULL || !text_is_plain_id(id, ID_LEN))
-        return why_set(why, ERR_IMAGE_ID, "ota_image_id is missing");
-    enum err err = fleet_image_get(rest->fleet, id, &image, why);
-    if (err != ERR_NONE)
-        return err;
-    upload_path(q, id, path, sizeof path);
-    bool is_raw = false;
-    if ((err = take_type(member_text(doc, "image_type"), &is_raw, why)) != ERR_NONE)
-        return err;
-    err = verify_file(path, &facts, why);
-    if (is_raw && err != ERR_IMAGE_NOT_UPLOADED && err != ERR_IO && facts.file_len > 0)
-        err = ERR_NONE; /* only its digests count */
-    struct image_upload upload = {.name = image.name,
-                                  .fw_version = member_text(doc, "fw_version"),
-                                  .model = member_text(doc, "model"),
-                                  .type = member_text(doc, "type"),
-                                  .uploader = q->user.name,
-                                  .facts = &facts,
-                                  .is_raw = is_raw};
-    if (err == ERR_NONE)
-        err = adopt_file(rest, path, id, &upload, q->now, &image, why);
-    if (err == ERR_NONE)
-        write_added(rest, &image, q->now, p);
-    else
-        unlink(path); /* an image that is refused has to be uploaded again */
-    return err;
-}
-
-HANDLER(post_image_confirm)
-{
-    struct json *doc;
-    enum err err = body_object(q, &doc, why);
-    if (err != ERR_NONE)
-        return err;
-    err = confirm(rest, q, doc, p, why);
-    json_free(doc);
-    return err;
-}
-
 /* --- archive, delete -------------------------------------------------------------------------- */
 
 HANDLER(put_image)
@@ -417,6 +305,20 @@ HANDLER(put_image)
     return err;
 }
 
+/* What belongs to an image goes with it. */
+static enum err delete_files(struct rest *rest, const char *image_id, time_ms now, struct why *why)
+{
+    struct file *files = calloc(IMAGE_FILES_MAX, sizeof *files), gone;
+    unsigned count = 0;
+    enum err err = files ? fleet_file_list(rest->fleet, image_id, files, IMAGE_FILES_MAX, &count, why)
+                         : why_set(why, ERR_NO_MEMORY, "no memory");
+    for (unsigned i = 0; err == ERR_NONE && i < count; i++)
+        if ((err = fleet_file_delete(rest->fleet, files[i].id, now, &gone, why)) == ERR_NONE)
+            forget_bytes(rest, gone.sha256);
+    free(files);
+    return err;
+}
+
 HANDLER(delete_image)
 {
     char sha256[SHA256_TEXT];
@@ -424,64 +326,12 @@ HANDLER(delete_image)
     if (id == NULL)
         return why_set(why, ERR_IMAGE_ID, "ota_image_id is missing");
     enum err err = fleet_image_delete(rest->fleet, id, query_is_true(q, "force_delete"), q->now, sha256, why);
-    if (err == ERR_NONE && sha256[0])
-        err = rest->blob->ops->remove(rest->blob, sha256, why);
     if (err == ERR_NONE)
-        answer_done(p, "Image deleted");
-    return err;
-}
-
-/* --- download --------------------------------------------------------------------------------- */
-
-/* One range, RFC 9110 14.1.2.  A header that is malformed or names several ranges is ignored, as the RFC allows. */
-static bool parse_range(const char *text, int64_t size, int64_t *from, int64_t *to)
-{
-    char *end;
-    *from = 0;
-    *to = size - 1;
-    if (text == NULL || strncmp(text, "bytes=", 6) != 0)
-        return false;
-    text += 6;
-    if (*text == '-') {
-        int64_t last = strtoll(text + 1, &end, 10);
-        if (*end != '\0' || end == text + 1)
-            return false;
-        *from = last == 0 ? size : last < size ? size - last : 0;
-        return true;
-    }
-    *from = strtoll(text, &end, 10);
-    if (end == text || *end != '-' || *from < 0)
-        return false;
-    if (end[1] == '\0')
-        return true;
-    text = end + 1;
-    *to = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || *to < *from)
-        return false;
-    if (*to >= size)
-        *to = size - 1;
-    return true;
-}
-
-HANDLER(get_image_bytes)
-{
-    struct image image;
-    int64_t from, to;
-    enum err err = fleet_image_get(rest->fleet, q->parameter, &image, why);
-    if (err == ERR_NONE)
-        err = rest->blob->ops->open(rest->blob, image.sha256, &p->file_fd, &p->file_size, why);
+        err = delete_files(rest, id, q->now, why);
     if (err != ERR_NONE)
         return err;
-    p->type = "application/octet-stream";
-    p->cache = "private, max-age=86400, immutable";
-    snprintf(p->etag, sizeof p->etag, "\"%s\"", image.sha256);
-    const char *if_range = q->header(q, "If-Range");
-    bool is_same = if_range == NULL || strcmp(if_range, p->etag) == 0;
-    bool is_range = parse_range(is_same ? q->header(q, "Range") : NULL, p->file_size, &from, &to);
-    if (is_range && from >= p->file_size)
-        return why_set(why, ERR_RANGE, "range starts at %" PRId64 " of %" PRId64 " bytes", from, p->file_size);
-    p->status = is_range ? 206 : 200;
-    p->file_at = is_range ? from : 0;
-    p->file_len = is_range ? to - from + 1 : p->file_size;
+    if (sha256[0])
+        forget_bytes(rest, sha256);
+    answer_done(p, "Image deleted");
     return ERR_NONE;
 }

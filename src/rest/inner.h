@@ -64,8 +64,18 @@ HANDLER(put_image);
 HANDLER(delete_image);
 HANDLER(get_image_upload);
 HANDLER(post_image_confirm);
-HANDLER(put_image_bytes);
-HANDLER(get_image_bytes);
+HANDLER(get_package_upload);
+HANDLER(post_package);
+HANDLER(put_upload);
+HANDLER(patch_upload);
+HANDLER(head_upload);
+HANDLER(get_bytes);
+HANDLER(get_file_upload);
+HANDLER(post_file_confirm);
+HANDLER(get_files);
+HANDLER(delete_file);
+HANDLER(get_signed_images);
+HANDLER(get_signing_keys);
 HANDLER(get_jobs);
 HANDLER(post_job);
 HANDLER(put_job);
@@ -154,10 +164,38 @@ enum err verify_file(const char *path, struct image_facts *facts, struct why *wh
 enum err adopt_file(struct rest *rest, const char *path, const char *id, const struct image_upload *upload, time_ms now,
                     struct image *to, struct why *why);
 
+/* An answer with the image's id and URL. */
+void write_added(struct rest *rest, const struct image *image, time_ms now, struct rest_response *p);
+
+#define PACKAGE_NAME_MAX 128
+#define FILE_BOOTLOADER  "bootloader"
+
+/* "<project>_<version>".  ERR_PACKAGE_NAME, ERR_PACKAGE_LONG_NAME. */
+enum err check_package_name(const char *name, struct why *why);
+/* Unpacks a zip: its firmware becomes the image, what else there is files of it. */
+enum err adopt_package(struct rest *rest, const struct rest_request *q, const struct json *doc, const char *path,
+                       struct image *image, struct why *why);
+/* A file in the upload folder becomes the announced file. */
+enum err adopt_companion(struct rest *rest, const char *path, struct file *file, time_ms now, struct why *why);
+void file_url(const struct rest *rest, const struct rest_request *q, const char *id, char *to, size_t size);
+/* Bytes that no image and no file has any more go. */
+void forget_bytes(struct rest *rest, const char *sha256);
+
+/* md5_checksum of the query is kept until the bytes are there (ERR_IMAGE_MD5), and held against them (ERR_DIGEST). */
+enum err announce_md5(struct rest *rest, const struct rest_request *q, const char *id, struct why *why);
+enum err check_md5(struct rest *rest, const char *id, const struct image_facts *facts, struct why *why);
+/* An answer with an id and the URL to upload to. */
+void answer_upload(const struct rest *rest, const struct rest_request *q, struct rest_response *p, const char *id_name,
+                   const char *id, const char *url_name);
+
 /* Signs an image with keys of the server, as a new one.  Codes 1360xx. */
 #define SIGN_KEYS_MAX 3
 enum err sign_image(struct rest *rest, const struct rest_request *q, const char *image_id, const char *const *names,
                     unsigned count, struct image *to, struct why *why);
+
+/* With each key of the server, as an image for each. */
+enum err sign_with_each(struct rest *rest, const struct rest_request *q, const char *image_id, char (*to)[ID_LEN + 1],
+                        unsigned max, unsigned *count, struct why *why);
 
 /* Query values; `query_int` gives `otherwise` when absent, ERR_BODY when it is no number in range. */
 const char *query(const struct rest_request *q, const char *name);

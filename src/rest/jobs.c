@@ -240,7 +240,7 @@ static enum err take_rule(const struct json *doc, char *rule, size_t size, struc
 
 /* secure_boot, as RainMaker checks it (C.2, C.9). */
 static enum err check_signing(const struct rest_request *q, const struct json *doc, const char **to, unsigned *count,
-                              struct why *why)
+                              bool *is_auto_to, struct why *why)
 {
     const struct json *signing = json_get(doc, "secure_boot"), *names = json_get(signing, "key_names");
     bool is_auto = false, is_pushed = query_is_true(q, "force_push");
@@ -256,8 +256,9 @@ static enum err check_signing(const struct rest_request *q, const struct json *d
                        "auto_select_key waits for nodes to ask: it goes with no force_push");
     if (is_pushed)
         return why_set(why, ERR_JOB_PUSH_UNSIGNED, "sign the image before a force push");
+    *is_auto_to = is_auto;
     if (is_auto)
-        return why_set(why, ERR_BODY, "auto_select_key is not carried out: name the keys in key_names");
+        return ERR_NONE;
     JSON_EACH (name, names) {
         if (*count == SIGN_KEYS_MAX)
             return why_set(why, ERR_SIGN_KEYS_MANY, "an image carries %d signatures at most", SIGN_KEYS_MAX);
@@ -270,12 +271,12 @@ static enum err check_signing(const struct rest_request *q, const struct json *d
 
 /* Options that this server does not carry out are refused: a job that silently ignores one is worse than none. */
 static enum err refuse_unknown(const struct rest_request *q, const struct json *doc, const char **keys, unsigned *count,
-                               struct why *why)
+                               bool *is_auto, struct why *why)
 {
     const char *url = member_text(doc, "ota_image_url");
     if (url != NULL && member_text(doc, "ota_image_id") != NULL)
         return why_set(why, ERR_IMAGE_OR_URL, "give either ota_image_id or ota_image_url");
-    enum err err = check_signing(q, doc, keys, count, why);
+    enum err err = check_signing(q, doc, keys, count, is_auto, why);
     return err || url == NULL ? err
                               : why_set(why, ERR_BODY,
                                         "images by URL are not offered: nothing is known of their bytes; "
@@ -287,6 +288,7 @@ struct reading {
     struct job_order order;          /* first: orders of readings lead back to them */
     const char *keys[SIGN_KEYS_MAX]; /* that sign the image for this job */
     unsigned key_count;
+    bool picks_key; /* each node is given the image as one of its own keys has signed it */
     char rule[QUERY_SIZE];
     char *metadata;
 };
@@ -321,7 +323,7 @@ static enum err read_order(const struct rest_request *q, const struct json *doc,
         return why_set(why, ERR_JOB_PRIORITY, "priority must be a number from 1 to 10");
     o->priority = (int)priority;
     enum err err;
-    if ((err = refuse_unknown(q, doc, r->keys, &r->key_count, why)) != ERR_NONE ||
+    if ((err = refuse_unknown(q, doc, r->keys, &r->key_count, &r->picks_key, why)) != ERR_NONE ||
         (err = take_metadata(meta, o, why)) != ERR_NONE ||
         (err = take_number(doc, "timeout", &o->timeout_s, why)) != ERR_NONE ||
         (err = take_serial(q, doc, o, why)) != ERR_NONE ||
@@ -365,7 +367,13 @@ static enum err start_order(struct rest *rest, const struct rest_request *q, con
     struct job_order order = *o;
     struct image image;
     struct job job;
+    char variants[JOB_VARIANTS_MAX][ID_LEN + 1];
     enum err err = ERR_NONE;
+    if (r->picks_key)
+        err = sign_with_each(rest, q, o->image_id ? o->image_id : "", variants, JOB_VARIANTS_MAX, &order.variant_count,
+                             why);
+    for (unsigned i = 0; i < order.variant_count; i++)
+        order.variants[i] = variants[i];
     if (r->key_count > 0) {
         err = sign_image(rest, q, o->image_id ? o->image_id : "", r->keys, r->key_count, &image, why);
         order.image_id = image.id;

@@ -94,9 +94,20 @@ static const struct rest_route routes[] = {
      false},
     {"POST", "/v1/admin/otaimage/upload_confirm", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_image_confirm,
      "image.upload", false},
-    {"PUT", "/v1/uploads/*", REST_SIGNED_URL, RIGHT_SELF, REST_BODY_FILE, put_image_bytes, NULL, false},
-    {"GET", "/v1/files/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, get_image_bytes, NULL, true},
-    {"HEAD", "/v1/files/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, get_image_bytes, NULL, true},
+    {"PUT", "/v1/uploads/*", REST_SIGNED_URL, RIGHT_SELF, REST_BODY_FILE, put_upload, NULL, false},
+    {"PATCH", "/v1/uploads/*", REST_SIGNED_URL, RIGHT_SELF, REST_BODY_FILE, patch_upload, NULL, false},
+    {"HEAD", "/v1/uploads/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, head_upload, NULL, false},
+    {"GET", "/v1/admin/otaimage/package/upload", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, get_package_upload, NULL,
+     false},
+    {"POST", "/v1/admin/otaimage/package", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_package, "image.upload",
+     false},
+    {"GET", "/v1/admin/file/upload_request", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, get_file_upload, NULL, false},
+    {"POST", "/v1/admin/file/upload_confirm", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_file_confirm,
+     "file.upload", false},
+    {"GET", "/v1/admin/file", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_files, NULL, false},
+    {"DELETE", "/v1/admin/file", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, delete_file, "file.delete", false},
+    {"GET", "/v1/files/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, get_bytes, NULL, true},
+    {"HEAD", "/v1/files/*", REST_SIGNED_URL, RIGHT_SELF, REST_NO_BODY, get_bytes, NULL, true},
     {"GET", "/v1/admin/otajob", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_jobs, NULL, false},
     {"POST", "/v1/admin/otajob", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_job, "job.start", false},
     {"PUT", "/v1/admin/otajob", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_job, "job.cancel", false},
@@ -131,6 +142,9 @@ static const struct rest_route routes[] = {
     {"GET", "/v1/admin/secure_sign", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, get_secure_sign, NULL, false},
     {"POST", "/v1/admin/secure_sign", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_secure_sign, "image.sign",
      false},
+    {"GET", "/v1/admin/secure_sign/signed_images", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_signed_images, NULL,
+     false},
+    {"GET", "/v1/admin/secure_sign/signing_keys", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_signing_keys, NULL, false},
     {"GET", "/v1/admin/webhooks", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_webhooks, NULL, false},
     {"POST", "/v1/admin/webhooks", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_webhook, "webhook.add", false},
     {"PUT", "/v1/admin/webhooks", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, put_webhook, "webhook.edit", false},
@@ -171,7 +185,7 @@ const struct rest_route *rest_routes(size_t *count)
 
 void rest_response_init(struct rest_response *p)
 {
-    *p = (struct rest_response){.status = 200, .type = "application/json", .file_fd = -1};
+    *p = (struct rest_response){.status = 200, .type = "application/json", .file_fd = -1, .upload_offset = -1};
 }
 
 void rest_response_deinit(struct rest_response *p)
@@ -355,6 +369,13 @@ static enum err check_node(struct rest *rest, const struct rest_request *q, stru
     return is_out ? why_set(why, ERR_UNAUTHORIZED, "node %s is deactivated", q->node_id) : ERR_NONE;
 }
 
+/* A URL to upload to is one URL, whether the bytes come in one piece or in several. */
+static const char *signed_method(const struct rest_request *q)
+{
+    bool is_upload = strncmp(q->path, "/v1/uploads/", 12) == 0;
+    return is_upload ? "PUT" : strcmp(q->method, "HEAD") == 0 ? "GET" : q->method;
+}
+
 /* The one place where it is decided who may call what. */
 static enum err authorise(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct why *why)
 {
@@ -367,8 +388,7 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
                    ? ERR_NONE
                    : ask_limit(rest->strangers, q->address, q->now, why);
     case REST_SIGNED_URL:
-        return url_check(rest->keys, strcmp(q->method, "HEAD") == 0 ? "GET" : q->method, q->path, query(q, "e"),
-                         query(q, "s"), q->now, why);
+        return url_check(rest->keys, signed_method(q), q->path, query(q, "e"), query(q, "s"), q->now, why);
     case REST_NODE_CERT:
         return check_node(rest, q, why);
     case REST_TOKEN:

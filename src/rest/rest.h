@@ -23,7 +23,9 @@
 
 #define REST_BODY_MAX    (64 * 1024)           /* JSON bodies */
 #define REST_BASE64_MAX  (7 * 1024 * 1024)     /* a 5 MB image in base64, with its JSON around it */
-#define REST_UPLOAD_MAX  (200LL * 1024 * 1024) /* images by upload URL */
+#define REST_UPLOAD_MAX  (300LL * 1024 * 1024) /* packages by upload URL, and what one unpacks to */
+#define FIRMWARE_MAX     (200LL * 1024 * 1024) /* images by upload URL */
+#define COMPANION_MAX    (100LL * 1024 * 1024) /* files that belong to images */
 #define IMAGE_BASE64_MAX (5 * 1024 * 1024)
 #define URL_LIFE_S       86400 /* download URLs, as RainMaker's */
 #define UPLOAD_LIFE_S    3600
@@ -60,7 +62,8 @@ struct rest_response {
     int file_fd; /* the HTTP layer closes it */
     int64_t file_at, file_len, file_size;
     char etag[72];
-    bool is_event_stream; /* the HTTP layer sends rest_stream() until the client leaves */
+    int64_t upload_offset; /* >= 0: the header Upload-Offset */
+    bool is_event_stream;  /* the HTTP layer sends rest_stream() until the client leaves */
     int64_t stream_after;
     const char *cache; /* Cache-Control; NULL: no-store */
 };

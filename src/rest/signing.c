@@ -22,6 +22,7 @@
 #define KEY_NAME_MAX    150 /* a card's key holds it */
 #define DESCRIPTION_MAX 256
 #define SEALED_MAX      8192
+#define SIGNED_MAX      200 /* rows in one answer */
 #define SIGN_BYTES_MAX  (64 * 1024 * 1024)
 
 static const struct spec {
@@ -235,13 +236,13 @@ static enum err open_key(struct rest *rest, const char *name, struct private_key
 
 /* --- signing ---------------------------------------------------------------------------------- */
 
-static enum err read_bytes(struct rest *rest, const struct image *image, struct buf *to, struct why *why)
+static enum err read_bytes(struct rest *rest, const char *sha256, struct buf *to, struct why *why)
 {
     char chunk[65536];
     int fd = -1;
     int64_t size = 0;
     ssize_t n = -1;
-    enum err err = rest->blob->ops->open(rest->blob, image->sha256, &fd, &size, why);
+    enum err err = rest->blob->ops->open(rest->blob, sha256, &fd, &size, why);
     if (err != ERR_NONE)
         return err;
     if (size > SIGN_BYTES_MAX)
@@ -277,20 +278,12 @@ static enum err check_names(const char *const *names, unsigned count, struct why
     return ERR_NONE;
 }
 
-enum err sign_image(struct rest *rest, const struct rest_request *q, const char *image_id, const char *const *names,
-                    unsigned count, struct image *to, struct why *why)
+/* The bytes with signatures by all the keys, in a file of the upload folder. */
+static enum err sign_bytes(struct rest *rest, const struct rest_request *q, const char *sha256,
+                           const char *const *names, unsigned count, char *path, size_t size, struct why *why)
 {
-    struct image image;
-    struct image_facts facts;
     struct buf file = {0};
-    char path[700] = "", name[NAME_SIZE];
-    enum err err = check_names(names, count, why);
-    if (err == ERR_NONE && fleet_image_get(rest->fleet, image_id, &image, NULL) != ERR_NONE)
-        err = why_set(why, ERR_SIGN_IMAGE, "there is no image %.40s", image_id);
-    if (err == ERR_NONE && image.project_name[0] == '\0')
-        err = why_set(why, ERR_SIGN_RAW, "image %s is of no format that can be signed", image.name);
-    if (err == ERR_NONE)
-        err = read_bytes(rest, &image, &file, why);
+    enum err err = read_bytes(rest, sha256, &file, why);
     for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
         struct private_key *key = NULL;
         if ((err = open_key(rest, names[i], &key, why)) == ERR_NONE)
@@ -298,8 +291,87 @@ enum err sign_image(struct rest *rest, const struct rest_request *q, const char 
         private_key_close(key);
     }
     if (err == ERR_NONE)
-        err = write_signed(q, &file, path, sizeof path, why);
+        err = write_signed(q, &file, path, size, why);
     buf_deinit(&file);
+    return err;
+}
+
+/* What became of the original, for those who ask by image or by key. */
+static enum err remember_signed(struct rest *rest, const struct rest_request *q, const char *image_id,
+                                const char *signed_id, const char *const *names, unsigned count, struct why *why)
+{
+    struct buf card = {0};
+    struct json_out out;
+    json_out_init(&out, &card);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "user_id", q->user.id);
+    json_out_int(&out, "at", q->now);
+    json_out_array(&out, "keys");
+    for (unsigned i = 0; i < count; i++)
+        json_out_text(&out, NULL, names[i]);
+    json_out_end_array(&out);
+    json_out_end_object(&out);
+    buf_add(&card, "", 1);
+    enum err err = card.is_failed ? why_set(why, ERR_NO_MEMORY, "no memory")
+                                  : fleet_signed_put(rest->fleet, image_id, signed_id, card.at, why);
+    buf_deinit(&card);
+    return err;
+}
+
+/* The boot loader that came with an image; ERR_SIGN_BOOTLOADER. */
+static enum err find_bootloader(struct rest *rest, const char *image_id, struct file *to, struct why *why)
+{
+    struct file files[8];
+    unsigned count = 0;
+    enum err err = fleet_file_list(rest->fleet, image_id, files, 8, &count, why);
+    for (unsigned i = 0; err == ERR_NONE && i < count; i++)
+        if (strcmp(files[i].type, FILE_BOOTLOADER) == 0) {
+            *to = files[i];
+            return ERR_NONE;
+        }
+    return err ? err
+               : why_set(why, ERR_SIGN_BOOTLOADER,
+                         "the image came without a boot loader: upload it in a package, or as "
+                         "a file of the type " FILE_BOOTLOADER);
+}
+
+/* Signs the original's boot loader, as a file of the signed image. */
+static enum err sign_bootloader(struct rest *rest, const struct rest_request *q, const char *image_id,
+                                const char *signed_id, const char *const *names, unsigned count, struct file *to,
+                                struct why *why)
+{
+    struct file original;
+    char path[700] = "";
+    enum err err = find_bootloader(rest, image_id, &original, why);
+    if (err == ERR_NONE)
+        err = sign_bytes(rest, q, original.sha256, names, count, path, sizeof path, why);
+    if (err != ERR_NONE)
+        return err;
+    *to = (struct file){.size_bytes = 0};
+    text_copy(to->name, sizeof to->name, original.name);
+    text_copy(to->type, sizeof to->type, FILE_BOOTLOADER);
+    text_copy(to->image_id, sizeof to->image_id, signed_id);
+    text_copy(to->uploader, sizeof to->uploader, q->user.id);
+    err = fleet_file_announce(rest->fleet, to, q->now, why);
+    if (err == ERR_NONE)
+        err = adopt_companion(rest, path, to, q->now, why);
+    unlink(path);
+    return err;
+}
+
+enum err sign_image(struct rest *rest, const struct rest_request *q, const char *image_id, const char *const *names,
+                    unsigned count, struct image *to, struct why *why)
+{
+    struct image image;
+    struct image_facts facts;
+    char path[700] = "", name[NAME_SIZE];
+    enum err err = check_names(names, count, why);
+    if (err == ERR_NONE && fleet_image_get(rest->fleet, image_id, &image, NULL) != ERR_NONE)
+        err = why_set(why, ERR_SIGN_IMAGE, "there is no image %.40s", image_id);
+    if (err == ERR_NONE && image.project_name[0] == '\0')
+        err = why_set(why, ERR_SIGN_RAW, "image %s is of no format that can be signed", image.name);
+    if (err == ERR_NONE)
+        err = sign_bytes(rest, q, image.sha256, names, count, path, sizeof path, why);
     if (err == ERR_NONE)
         err = verify_file(path, &facts, why);
     snprintf(name, sizeof name, "%.150s, signed by %.80s", image.name, count > 0 ? names[0] : "");
@@ -311,6 +383,8 @@ enum err sign_image(struct rest *rest, const struct rest_request *q, const char 
                                         .facts = &facts};
     if (err == ERR_NONE)
         err = adopt_file(rest, path, NULL, &upload, q->now, to, why);
+    if (err == ERR_NONE)
+        err = remember_signed(rest, q, image.id, to->id, names, count, why);
     if (err != ERR_NONE && path[0])
         unlink(path);
     return err;
@@ -328,6 +402,18 @@ static void answer_signed(struct rest *rest, struct json_out *out, const char *r
     json_out_text(out, "signed_by", image->signed_by);
 }
 
+/* What is kept of a request: "<signed image>" or "<signed image> <signed boot loader>". */
+static void answer_bootloader(struct rest *rest, const struct rest_request *q, struct json_out *out,
+                              const char *file_id)
+{
+    char url[JOB_URL_SIZE];
+    json_out_bool(out, "sign_boot_loader", file_id[0] != '\0');
+    if (file_id[0] == '\0')
+        return;
+    file_url(rest, q, file_id, url, sizeof url);
+    json_out_text(out, "signed_bootloader_url", url);
+}
+
 HANDLER(post_secure_sign)
 {
     struct json *doc;
@@ -335,6 +421,8 @@ HANDLER(post_secure_sign)
     unsigned count = 0;
     bool wants_bootloader = false;
     struct image image;
+    struct file bootloader = {.id = ""};
+    char kept[2 * ID_LEN + 2];
     struct id request = id_new(rest->entropy);
     enum err err = body_object(q, &doc, why);
     if (err != ERR_NONE)
@@ -351,16 +439,19 @@ HANDLER(post_secure_sign)
     json_bool(json_get(doc, "sign_boot_loader"), &wants_bootloader);
     if (err == ERR_NONE && image_id == NULL)
         err = why_set(why, ERR_SIGN_IMAGE, "image_id is missing");
-    if (err == ERR_NONE && wants_bootloader)
-        err =
-            why_set(why, ERR_SIGN_BOOTLOADER, "the image came without a boot loader: sign it with `pluvio sign image`");
+    if (err == ERR_NONE && wants_bootloader && fleet_image_get(rest->fleet, image_id, &image, NULL) == ERR_NONE)
+        err = find_bootloader(rest, image_id, &bootloader, why);
     if (err == ERR_NONE)
         err = sign_image(rest, q, image_id, names, count, &image, why);
+    if (err == ERR_NONE && wants_bootloader)
+        err = sign_bootloader(rest, q, image_id, image.id, names, count, &bootloader, why);
+    snprintf(kept, sizeof kept, "%s %s", image.id, bootloader.id);
     if (err == ERR_NONE)
-        err = fleet_request_put(rest->fleet, request.text, image.id, why);
+        err = fleet_request_put(rest->fleet, request.text, kept, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         answer_signed(rest, &out, request.text, &image, q->now);
+        answer_bootloader(rest, q, &out, bootloader.id);
         json_out_end_object(&out);
     }
     json_free(doc);
@@ -370,19 +461,221 @@ HANDLER(post_secure_sign)
 HANDLER(get_secure_sign)
 {
     const char *id = query(q, "request_id");
-    char *image_id = NULL;
+    char *kept = NULL, image_id[ID_LEN + 1] = "", file_id[ID_LEN + 1] = "";
     struct image image;
-    enum err err = id && strlen(id) <= ID_LEN ? fleet_request_get(rest->fleet, id, &image_id, why)
+    enum err err = id && strlen(id) <= ID_LEN ? fleet_request_get(rest->fleet, id, &kept, why)
                                               : why_set(why, ERR_MAP_REQUEST, "request_id is missing");
-    if (err == ERR_NONE && image_id == NULL)
+    if (err == ERR_NONE && kept == NULL)
         err = why_set(why, ERR_MAP_REQUEST, "there is no request %.40s", id);
-    if (err == ERR_NONE)
+    if (err == ERR_NONE) {
+        const char *blank = strchr(kept, ' ');
+        text_copy_field(image_id, sizeof image_id, kept, blank ? (size_t)(blank - kept) : strlen(kept));
+        text_copy(file_id, sizeof file_id, blank ? blank + 1 : "");
         err = fleet_image_get(rest->fleet, image_id, &image, why);
-    free(image_id);
+    }
+    free(kept);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         answer_signed(rest, &out, id, &image, q->now);
+        answer_bootloader(rest, q, &out, file_id);
         json_out_end_object(&out);
+    }
+    return err;
+}
+
+/* --- what was signed by what ------------------------------------------------------------------ */
+
+/* A scan holds the store, so rows are gathered first. */
+struct signed_rows {
+    struct name_visitor v;
+    struct signed_row {
+        char image_id[ID_LEN + 1], signed_id[ID_LEN + 1];
+        struct json *doc;
+    } rows[SIGNED_MAX];
+    unsigned count;
+};
+
+static bool has_key(const struct json *doc, const char *name)
+{
+    JSON_EACH (key, json_get(doc, "keys"))
+        if (json_text(key) != NULL && strcmp(json_text(key), name) == 0)
+            return true;
+    return false;
+}
+
+static bool note_signed(struct name_visitor *v, const char *name, const char *text)
+{
+    struct signed_rows *l = (struct signed_rows *)v;
+    struct signed_row *row = &l->rows[l->count];
+    const char *slash = strchr(name, '/');
+    if (slash == NULL || json_parse(bytes_of_text(text), &row->doc, NULL) != ERR_NONE)
+        return true;
+    text_copy_field(row->image_id, sizeof row->image_id, name, (size_t)(slash - name));
+    text_copy(row->signed_id, sizeof row->signed_id, slash + 1);
+    return ++l->count < SIGNED_MAX;
+}
+
+/* `image_id` "": of all images. */
+static enum err gather_signed(struct rest *rest, const char *image_id, struct signed_rows **to, struct why *why)
+{
+    *to = calloc(1, sizeof **to);
+    if (*to == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory");
+    (*to)->v.visit = note_signed;
+    return fleet_signed_scan(rest->fleet, image_id, &(*to)->v, why);
+}
+
+static void free_signed(struct signed_rows *rows)
+{
+    for (unsigned i = 0; rows != NULL && i < rows->count; i++)
+        json_free(rows->rows[i].doc);
+    free(rows);
+}
+
+static void write_one_signed(struct rest *rest, const struct rest_request *q, struct json_out *out,
+                             const struct signed_row *row, const char *file_id)
+{
+    struct image image;
+    char url[JOB_URL_SIZE];
+    int64_t at = 0;
+    if (fleet_image_get(rest->fleet, row->signed_id, &image, NULL) != ERR_NONE)
+        return; /* deleted since */
+    json_int(json_get(row->doc, "at"), &at);
+    json_out_object(out, NULL);
+    json_out_text(out, "image_id", row->image_id);
+    json_out_text(out, "signed_image_id", row->signed_id);
+    if (file_id == NULL)
+        rest_image_url(rest, &image, q->now, url, sizeof url);
+    else
+        file_url(rest, q, file_id, url, sizeof url);
+    json_out_text(out, "signed_image_url", url);
+    json_out_text(out, "user_id", json_text(json_get(row->doc, "user_id")));
+    json_out_int(out, "timestamp", at * 1000000); /* RainMaker's are nanoseconds here */
+    json_out_text(out, "file_type", file_id ? "SECURELY_SIGNED_BOOTLOADER" : "SECURELY_SIGNED_FIRMWARE");
+    json_out_end_object(out);
+}
+
+/* `key_name` NULL: whatever signed them. */
+static void write_signed_images(struct rest *rest, const struct rest_request *q, struct json_out *out,
+                                const struct signed_rows *l, const char *key_name)
+{
+    struct file bootloader;
+    json_out_array(out, "images");
+    for (unsigned i = 0; i < l->count; i++) {
+        if (key_name != NULL && !has_key(l->rows[i].doc, key_name))
+            continue;
+        write_one_signed(rest, q, out, &l->rows[i], NULL);
+        if (find_bootloader(rest, l->rows[i].signed_id, &bootloader, NULL) == ERR_NONE)
+            write_one_signed(rest, q, out, &l->rows[i], bootloader.id);
+    }
+    json_out_end_array(out);
+}
+
+/* One key in short. */
+static void write_key_digest(struct rest *rest, struct json_out *out, const char *name)
+{
+    char *text = NULL;
+    struct json *doc = NULL;
+    if (fleet_sign_key_get(rest->fleet, name, &text, NULL) == ERR_NONE && text != NULL &&
+        json_parse(bytes_of_text(text), &doc, NULL) == ERR_NONE) {
+        json_out_object(out, NULL);
+        json_out_text(out, "key_name", name);
+        json_out_text(out, "public_key_digest", json_text(json_get(doc, "public_key_digest")));
+        json_out_end_object(out);
+    }
+    json_free(doc);
+    free(text);
+}
+
+HANDLER(get_signed_images)
+{
+    const char *name = query(q, "key_name");
+    char *known = NULL;
+    enum err err = check_key_name(name, why);
+    if (err == ERR_NONE)
+        err = fleet_sign_key_get(rest->fleet, name, &known, why);
+    if (err == ERR_NONE && known == NULL)
+        err = why_set(why, ERR_SIGN_KEY_NONE, "there is no key named %.150s", name);
+    free(known);
+    if (err != ERR_NONE)
+        return err;
+    struct signed_rows *rows;
+    if ((err = gather_signed(rest, "", &rows, why)) == ERR_NONE) {
+        struct json_out out = answer(p);
+        json_out_array(&out, "keys");
+        write_key_digest(rest, &out, name);
+        json_out_end_array(&out);
+        write_signed_images(rest, q, &out, rows, name);
+        json_out_end_object(&out);
+    }
+    free_signed(rows);
+    return err;
+}
+
+/* Whether a row before names the key, too. */
+static bool is_told(const struct signed_rows *l, unsigned before, const char *name)
+{
+    for (unsigned i = 0; i < before; i++)
+        if (has_key(l->rows[i].doc, name))
+            return true;
+    return false;
+}
+
+HANDLER(get_signing_keys)
+{
+    const char *id = query(q, "image_id");
+    struct image image;
+    struct signed_rows *rows;
+    if (id == NULL || fleet_image_get(rest->fleet, id, &image, NULL) != ERR_NONE)
+        return why_set(why, ERR_SIGN_IMAGE, "there is no image %.40s", id ? id : "");
+    enum err err = gather_signed(rest, id, &rows, why);
+    if (err == ERR_NONE) {
+        struct json_out out = answer(p);
+        json_out_array(&out, "keys");
+        for (unsigned i = 0; i < rows->count; i++)
+            JSON_EACH (key, json_get(rows->rows[i].doc, "keys"))
+                if (json_text(key) != NULL && !is_told(rows, i, json_text(key)))
+                    write_key_digest(rest, &out, json_text(key));
+        json_out_end_array(&out);
+        write_signed_images(rest, q, &out, rows, NULL);
+        json_out_end_object(&out);
+    }
+    free_signed(rows);
+    return err;
+}
+
+struct name_list {
+    struct name_visitor v;
+    char (*to)[KEY_NAME_MAX + 1];
+    unsigned max, count;
+};
+
+static bool note_name(struct name_visitor *v, const char *name, const char *text)
+{
+    struct name_list *l = (struct name_list *)v;
+    (void)text;
+    if (l->count < l->max)
+        text_copy(l->to[l->count], sizeof l->to[0], name);
+    return ++l->count <= l->max;
+}
+
+enum err sign_with_each(struct rest *rest, const struct rest_request *q, const char *image_id, char (*to)[ID_LEN + 1],
+                        unsigned max, unsigned *count, struct why *why)
+{
+    char names[JOB_VARIANTS_MAX][KEY_NAME_MAX + 1];
+    struct name_list l = {.v = {note_name}, .to = names, .max = JOB_VARIANTS_MAX};
+    struct image image;
+    enum err err = fleet_sign_key_scan(rest->fleet, &l.v, why);
+    *count = 0;
+    if (err == ERR_NONE && l.count == 0)
+        err = why_set(why, ERR_SIGN_KEY_NONE, "there is no key to choose from: make one, or import it");
+    if (err == ERR_NONE && (l.count > JOB_VARIANTS_MAX || l.count > max))
+        err = why_set(why, ERR_SIGN_KEYS_MANY, "auto_select_key chooses among at most %d keys: name them in key_names",
+                      JOB_VARIANTS_MAX);
+    for (unsigned i = 0; err == ERR_NONE && i < l.count; i++) {
+        const char *name = names[i];
+        if ((err = sign_image(rest, q, image_id, &name, 1, &image, why)) == ERR_NONE)
+            text_copy(to[(*count)++], ID_LEN + 1, image.id);
     }
     return err;
 }

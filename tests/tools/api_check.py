@@ -19,7 +19,7 @@ import urllib.parse
 import jsonschema
 import yaml
 
-METHODS = ("get", "put", "post", "delete", "head")
+METHODS = ("get", "put", "post", "patch", "delete", "head")
 
 
 class Document:
@@ -144,10 +144,10 @@ class Examples:
         self.done.add((method, path))
         return json.loads(text) if kind.startswith("application/json") and text else text
 
-    def follow(self, method, path, url, raw=None):
+    def follow(self, method, path, url, raw=None, headers=None):
         at = urllib.parse.urlsplit(url)
         values = dict(zip(re.findall(r"\{(\w+)\}", path), [at.path.rsplit("/", 1)[1]]))
-        return self.call(method, path, dict(urllib.parse.parse_qsl(at.query)), values=values, raw=raw)
+        return self.call(method, path, dict(urllib.parse.parse_qsl(at.query)), values=values, raw=raw, headers=headers)
 
     def run(self, image, user, letters):
         call = self.call
@@ -220,6 +220,9 @@ class Examples:
         call("GET", "/v1/admin/key", {"key_name": "k"})
         signed = call("POST", "/v1/admin/secure_sign", body={"image_id": added["ota_image_id"], "key_names": ["k"]})
         call("GET", "/v1/admin/secure_sign", {"request_id": signed["request_id"]})
+        call("GET", "/v1/admin/secure_sign/signed_images", {"key_name": "k"})
+        call("GET", "/v1/admin/secure_sign/signing_keys", {"image_id": added["ota_image_id"]})
+        self.files_and_packages(image, added["ota_image_id"])
         call("GET", "/v1/admin/otaimage")
         call("GET", "/v1/admin/otaimage", {"ota_image_id": added["ota_image_id"]})
         self.follow("GET", "/v1/files/{image}", posted["image_url"])
@@ -245,6 +248,29 @@ class Examples:
         call("POST", "/v1/admin/otajob/retry", body={**one, "all": True})
         call("PUT", "/v1/admin/otajob", body=one)
         return job
+
+    def files_and_packages(self, image, image_id):
+        import io
+        import zipfile
+
+        call = self.call
+        asked = call("GET", "/v1/admin/file/upload_request", {"file_name": "qa.txt", "entity_id": image_id, "entity_type": "ota_image"})
+        where = "/v1/uploads/{upload}"
+        self.follow("PATCH", where, asked["upload_url"], b"all ", {"Upload-Offset": "0"})
+        self.follow("HEAD", where, asked["upload_url"])
+        self.follow("PATCH", where, asked["upload_url"], b"good", {"Upload-Offset": "4"})
+        call("POST", "/v1/admin/file/upload_confirm", body={"file_id": asked["file_id"], "file_type": "qa_report", "metadata": {"by": "me"}})
+        file = call("GET", "/v1/admin/file", {"entity_id": image_id})["file_details"][0]
+        if self.follow("GET", "/v1/files/{image}", file["file_url"]) != b"all good":
+            fail("a file's bytes are others")
+        call("DELETE", "/v1/admin/file", {"file_id": file["file_id"]})
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
+            package.writestr("blinky.bin", image)
+            package.writestr("notes.txt", "new")
+        asked = call("GET", "/v1/admin/otaimage/package/upload", {"file_name": "blinky_1.1.0.zip"})
+        self.follow("PUT", where, asked["url"], packed.getvalue())
+        call("POST", "/v1/admin/otaimage/package", body={"image_name": "blinky_1.1.0", "type": "t", "file_path": "blinky_1.1.0.zip"})
 
     def nodes(self, user, job):
         call = self.call
