@@ -26,7 +26,7 @@ struct bench {
 
 struct fake {
     struct rest_request q;
-    const char *query[12], *token, *range;
+    const char *query[12], *token, *range, *offset;
     bool is_open; /* without the bench's token */
 };
 
@@ -42,7 +42,10 @@ static inline const char *get_query(const struct rest_request *q, const char *na
 static inline const char *get_header(const struct rest_request *q, const char *name)
 {
     const struct fake *f = (const struct fake *)(const void *)q;
-    return strcmp(name, "Authorization") == 0 ? f->token : strcmp(name, "Range") == 0 ? f->range : NULL;
+    return strcmp(name, "Authorization") == 0   ? f->token
+           : strcmp(name, "Range") == 0         ? f->range
+           : strcmp(name, "Upload-Offset") == 0 ? f->offset
+                                                : NULL;
 }
 
 static inline struct fleet_store *open_scratch(struct sim_scratch *s)
@@ -138,28 +141,40 @@ static inline int ask_openly(struct bench *b, struct fake *f, char *body, size_t
     return ask(b, f, body, size);
 }
 
-/* A URL of ours: path and signature; `text` is the body's file. */
-static inline int follow(struct bench *b, const char *method, const char *url, const char *text, char *body,
-                         size_t size)
+/* A URL of ours: path and signature; the body's file is there already.  `offset`: the header Upload-Offset, or NULL. */
+static inline int follow_file(struct bench *b, const char *method, const char *url, int64_t len, const char *offset,
+                              char *body, size_t size)
 {
-    char path[600], file[100], expires[40] = "", signature[100] = "";
+    char path[600], expires[40] = "", signature[100] = "";
     const char *at = strstr(url, "/v1/");
-    struct fake f = {.q = {.method = method, .path = path, .listener = REST_PUBLIC}};
+    struct fake f = {.q = {.method = method, .path = path, .listener = REST_PUBLIC, .body_file_len = len},
+                     .offset = offset};
     snprintf(path, sizeof path, "%s", at);
     char *question = strchr(path, '?');
     assert_non_null(question);
     assert_int_equal(sscanf(question, "?e=%39[^&]&s=%99s", expires, signature), 2);
     *question = '\0';
     f.query[0] = "e", f.query[1] = expires, f.query[2] = "s", f.query[3] = signature;
-    if (text != NULL) {
-        snprintf(file, sizeof file, "%s/body-1", b->folder);
-        FILE *out = fopen(file, "we");
-        assert_non_null(out);
-        fputs(text, out);
-        fclose(out);
-        f.q.body_file_len = (int64_t)strlen(text);
-    }
     return ask(b, &f, body, size);
+}
+
+static inline void write_body(struct bench *b, struct bytes bytes)
+{
+    char file[100];
+    snprintf(file, sizeof file, "%s/body-1", b->folder);
+    FILE *out = fopen(file, "we");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes.at, 1, bytes.len, out), bytes.len);
+    fclose(out);
+}
+
+/* The same with a text as the body's file; NULL: none. */
+static inline int follow(struct bench *b, const char *method, const char *url, const char *text, char *body,
+                         size_t size)
+{
+    if (text != NULL)
+        write_body(b, bytes_of_text(text));
+    return follow_file(b, method, url, text ? (int64_t)strlen(text) : 0, NULL, body, size);
 }
 
 #define CALL(...) call(b, __VA_ARGS__, body, sizeof body)
@@ -177,6 +192,29 @@ static inline void take_member(const char *body, const char *key, char *to, size
     assert_non_null(text);
     snprintf(to, size, "%s", text);
     json_free(doc);
+}
+
+/* A small application. */
+static inline void small_image(struct buf *to, const char *version)
+{
+    uint8_t elf[200] = "\x7f"
+                       "ELF";
+    struct pack_options o = {"blinky", version, "", "", 0, CHIP_LINUX};
+    assert_int_equal(image_pack(to, bytes_of(elf, sizeof elf), &o, NULL), ERR_NONE);
+}
+
+/* A small application as JSON for POST otaimage. */
+static inline char *image_body(const char *name, const char *version, bool is_broken)
+{
+    struct buf image = {0}, text = {0};
+    small_image(&image, version);
+    if (is_broken)
+        image.at[150] ^= 1;
+    char encoded[BASE64_SIZE(2000)];
+    base64_encode(encoded, buf_bytes(&image), BASE64_STANDARD);
+    buf_addf(&text, "{\"image_name\":\"%s\",\"base64_fwimage\":\"%s\"}", name, encoded);
+    buf_deinit(&image);
+    return buf_take(&text);
 }
 
 static inline void log_in(struct bench *b)

@@ -125,6 +125,29 @@ static void a_stranger_becomes_an_end_user(void **state)
     assert_int_equal(log_in_as(b, "ann@x.org", "Passw0rd"), 400);
 }
 
+static void who_guesses_codes_waits(void **state)
+{
+    struct bench *b = *state;
+    struct letters mail = {.port = {keep_letter}};
+    char body[4096], text[200], code[CODE_SIZE];
+    b->rest.mail = &mail.port;
+    b->rest.may_sign_up = true;
+    assert_int_equal(CALL("POST", "/v1/user2", NULL, "{\"user_name\":\"ann@x.org\",\"password\":\"Passw0rd\"}"), 201);
+    code_of(&mail, code);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(
+            CALL("POST", "/v1/user2", NULL, "{\"user_name\":\"ann@x.org\",\"verification_code\":\"12345x\"}"), 400);
+        assert_non_null(strstr(body, "101012"));
+    }
+    snprintf(text, sizeof text, "{\"user_name\":\"ann@x.org\",\"verification_code\":\"%s\"}", code);
+    assert_int_equal(CALL("POST", "/v1/user2", NULL, text), 400); /* even the right one */
+    assert_non_null(strstr(body, "101057"));
+    b->r->now += 61000;
+    assert_int_equal(CALL("POST", "/v1/user2", NULL, text), 201);
+    assert_int_equal(CALL("POST", "/v1/login2", NULL, "{\"refreshtoken\":\"none\"}"), 400);
+    assert_non_null(strstr(body, "101017"));
+}
+
 static void who_guesses_waits(void **state)
 {
     struct bench *b = *state;
@@ -693,6 +716,7 @@ int main(void)
 #define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_REST(a_stranger_becomes_an_end_user),
+        WITH_REST(who_guesses_codes_waits),
         WITH_REST(who_guesses_waits),
         WITH_REST(every_route_asks_for_its_right),
         WITH_REST(an_api_token_is_its_users_and_less),

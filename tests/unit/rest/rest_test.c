@@ -108,22 +108,6 @@ static void every_route_asks_who_it_is(void **state)
     assert_int_equal(CALL("PATCH", "/v1/user", NULL, NULL), 405);
 }
 
-static char *image_body(const char *name, const char *version, bool is_broken)
-{
-    struct buf image = {0}, text = {0};
-    uint8_t elf[200] = "\x7f"
-                       "ELF";
-    struct pack_options o = {"blinky", version, "", "", 0, CHIP_LINUX};
-    assert_int_equal(image_pack(&image, bytes_of(elf, sizeof elf), &o, NULL), ERR_NONE);
-    if (is_broken)
-        image.at[150] ^= 1;
-    char encoded[BASE64_SIZE(2000)];
-    base64_encode(encoded, buf_bytes(&image), BASE64_STANDARD);
-    buf_addf(&text, "{\"image_name\":\"%s\",\"base64_fwimage\":\"%s\"}", name, encoded);
-    buf_deinit(&image);
-    return buf_take(&text);
-}
-
 static void an_image_and_a_job_have_rainmakers_shape(void **state)
 {
     struct bench *b = *state;
@@ -315,7 +299,7 @@ static void what_a_job_may_not_be_has_a_code(void **state)
         {"\"secure_boot\":{\"auto_select_key\":true,\"key_names\":[\"k\"]}", "", 105068},
         {"\"secure_boot\":{\"auto_select_key\":true}", "force_push", 105069},
         {"\"secure_boot\":{\"key_names\":[\"k\"]}", "force_push", 105070},
-        {"\"secure_boot\":{\"auto_select_key\":true}", "", 100006},
+        {"\"secure_boot\":{\"auto_select_key\":true}", "", 136019},
         {"\"secure_boot\":{\"key_names\":[\"a\",\"b\",\"c\",\"d\"]}", "", 136020},
         {"\"secure_boot\":{\"key_names\":[]}", "", 136011},
         {"\"priority\":11", "", 105054},
@@ -336,7 +320,8 @@ static void what_a_job_may_not_be_has_a_code(void **state)
         bool has_nodes = strstr(rows[i].members, "nodes") != NULL;
         snprintf(text, sizeof text, "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",%s%s}", image.id,
                  has_nodes ? "" : "\"nodes\":[\"n1\"],", rows[i].members);
-        assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY(rows[i].flag, "true"), text), 400);
+        assert_int_equal(CALL("POST", "/v1/admin/otajob", QUERY(rows[i].flag, "true"), text),
+                         rows[i].code == 136019 ? 404 : 400);
         snprintf(code, sizeof code, "\"error_code\":%d,", rows[i].code);
         if (strstr(body, code) == NULL)
             fail_msg("%s: %s", rows[i].members, body);
@@ -605,6 +590,38 @@ static void approval_has_rainmakers_shape(void **state)
     assert_non_null(strstr(body, "\"expiry_timestamp_num\":9999999999"));
 }
 
+/* Three of a network at a time: the fourth user is told to come back. */
+static void a_network_takes_three_at_once(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], text[600], id[64], node[16];
+    log_in(b);
+    struct image image = rig_image(b->r, "two", "2.0");
+    for (int i = 1; i <= 4; i++) {
+        snprintf(node, sizeof node, "n%d", i);
+        rig_node(b->r, node, "1.0");
+        snprintf(
+            text, sizeof text,
+            "{\"node_id\":\"%s\",\"info\":{\"fw_version\":\"1.0\",\"platform\":\"linux\",\"project_name\":\"blinky\"},"
+            "\"attributes\":[{\"name\":\"network-id\",\"value\":\"home\"}]}",
+            node);
+        assert_int_equal(fleet_on_config(&b->r->fleet, node, bytes_of_text(text), b->r->now, NULL), ERR_NONE);
+    }
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"j\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\",\"n2\",\"n3\",\"n4\"],"
+             "\"network_serialisation\":{\"ota_task_duration\":60}}",
+             image.id);
+    assert_int_equal(
+        CALL("POST", "/v1/admin/otajob", QUERY("user_approval", "true", "network_serialised", "true"), text), 200);
+    take_member(body, "ota_job_id", id, sizeof id);
+    for (int i = 1; i <= 3; i++) {
+        snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\",\"node_id\":\"n%d\"}", id, i);
+        assert_int_equal(CALL("POST", "/v1/user/nodes/ota_update", NULL, text), 200);
+    }
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_update", QUERY("node_id", "n4"), NULL), 423);
+    assert_non_null(strstr(body, "105078"));
+}
+
 static void a_job_is_planned_changed_and_explained(void **state)
 {
     static const struct {
@@ -703,6 +720,7 @@ int main(void)
         WITH_REST(a_node_may_ask_over_https),
         WITH_REST(groups_have_rainmakers_shape),
         WITH_REST(approval_has_rainmakers_shape),
+        WITH_REST(a_network_takes_three_at_once),
         WITH_REST(a_job_is_planned_changed_and_explained),
         WITH_REST(a_node_may_have_to_wait),
         WITH_REST(simulated_nodes_come_with_one_credential),
