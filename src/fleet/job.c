@@ -828,3 +828,11 @@ enum err fleet_job_retrigger(struct fleet *f, const char *id, time_ms now, struc
     enum err err = tx_begin(&tx, f, now, why);
     return err ? err : tx_end(&tx, retrigger(&tx, id));
 }
+
+const char *node_status_text(const struct node *node)
+{
+    return node->is_deactivated      ? "deactivated"
+           : node->activated_at == 0 ? "not_activated"
+           : node->is_online         ? "online"
+                                     : "offline";
+}

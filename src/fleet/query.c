@@ -36,6 +36,8 @@ static const struct field {
     {"tag", Q_TAG, V_TEXT, 0},
     {"group", Q_GROUP, V_TEXT, 0},
     {"online", Q_ONLINE, V_BOOL, 0},
+    {"status", Q_STATUS, V_TEXT, 0},
+    {"node_status", Q_STATUS, V_TEXT, 0},
     {"seen", Q_SEEN, V_AGE, 0},
     {"registered", Q_REGISTERED, V_AGE, 0},
     {"secure_version", Q_SECURE_VERSION, V_NUMBER, 0},
@@ -298,6 +300,8 @@ static bool compare(const struct query *q, const struct query_term *t, const str
         return group_fits(t->op, node, want, groups);
     case Q_ONLINE:
         return (node->is_online == (t->number != 0)) == (t->op == Q_IS);
+    case Q_STATUS:
+        return text_fits(t->op, node_status_text(node), want);
     case Q_SEEN:
     case Q_REGISTERED:
         return at > 0 && in_order(t->op, (now - at > t->number) - (now - at < t->number));

@@ -13,7 +13,8 @@
  *     operator   = "=" | "==" | ":" | "!=" | "~" | "!~" | "<" | "<=" | ">" | ">="
  *
  * Fields: id, name, type, subtype, model, fw_version, project, platform, network, address, tag, group (id or name),
- * online (true, false), seen and registered (ages: `seen < 7d` was heard of within seven days), secure_version.
+ * online (true, false), status (RainMaker's: not_activated, online, offline, deactivated), seen and registered (ages:
+ * `seen < 7d` was heard of within seven days), secure_version.
  * `~` compares with a pattern (* any text).  < and > compare versions number by number, ages, and numbers; a node
  * without a version, or never seen, fits none of them.  tag = "k:v" asks for that tag, tag ~ "k:*" for any of the key.
  *
@@ -43,6 +44,7 @@ enum query_field {
     Q_TAG,
     Q_GROUP,
     Q_ONLINE,
+    Q_STATUS,
     Q_SEEN,
     Q_REGISTERED,
     Q_SECURE_VERSION,

@@ -269,6 +269,8 @@ struct user {
 const char *execution_state_text(enum execution_state state); /* our word: "rolled-back" */
 const char *execution_state_word(enum execution_state state); /* RainMaker's word: "rejected" */
 bool execution_is_over(enum execution_state state);
+/* RainMaker's: "not_activated", "online", "offline", "deactivated". */
+const char *node_status_text(const struct node *node);
 const char *job_status_text(enum job_status status);
 
 #endif

@@ -3,7 +3,9 @@
 #include "net/curl_lib.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,10 +29,37 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     return to->is_failed ? 0 : size * count;
 }
 
+struct header_taker {
+    const struct http_call *call;
+    struct http_answer *answer;
+};
+
+static size_t on_header(char *data, size_t size, size_t count, void *user)
+{
+    const struct header_taker *t = user;
+    size_t len = size * count, name = strlen(t->call->wanted);
+    if (len > name + 1 && strncasecmp(data, t->call->wanted, name) == 0 && data[name] == ':') {
+        const char *from = data + name + 1, *end = data + len;
+        while (from < end && *from == ' ')
+            from++;
+        while (end > from && (end[-1] == '\r' || end[-1] == '\n'))
+            end--;
+        snprintf(t->answer->wanted, sizeof t->answer->wanted, "%.*s", (int)(end - from), from);
+    }
+    return len;
+}
+
+struct body_reader {
+    int fd;
+    int64_t left;
+};
+
 static size_t on_read(char *to, size_t size, size_t count, void *user)
 {
-    const struct http_call *call = user;
-    ssize_t n = read(call->body_fd, to, size * count);
+    struct body_reader *r = user;
+    size_t most = size * count;
+    ssize_t n = read(r->fd, to, (int64_t)most < r->left ? most : (size_t)r->left);
+    r->left -= n > 0 ? n : 0;
     return n < 0 ? CURL_READFUNC_ABORT : (size_t)n;
 }
 
@@ -63,13 +92,13 @@ static curl_socket_t open_guarded(void *user, curlsocktype purpose, struct curl_
                                        : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-static void set_body(const struct curl_lib *lib, CURL *curl, const struct http_call *call)
+static void set_body(const struct curl_lib *lib, CURL *curl, const struct http_call *call, struct body_reader *reader)
 {
     lib->easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
     if (call->body_fd >= 0) {
         lib->easy_setopt(curl, CURLOPT_UPLOAD, 1L);
         lib->easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
-        lib->easy_setopt(curl, CURLOPT_READDATA, call);
+        lib->easy_setopt(curl, CURLOPT_READDATA, reader);
         lib->easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->body_len);
     } else if (call->body.at != NULL) {
         lib->easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
@@ -114,7 +143,15 @@ enum err http_call(const struct http_call *call, struct http_answer *answer, str
     lib.easy_setopt(curl, CURLOPT_WRITEDATA, &answer->body);
     if (call->ca_file != NULL && *call->ca_file)
         lib.easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
-    set_body(&lib, curl, call);
+    struct header_taker taker = {call, answer};
+    if (call->wanted != NULL) {
+        lib.easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+        lib.easy_setopt(curl, CURLOPT_HEADERDATA, &taker);
+    }
+    if (strcmp(call->method, "HEAD") == 0)
+        lib.easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    struct body_reader reader = {call->body_fd, call->body_len};
+    set_body(&lib, curl, call, &reader);
     CURLcode rc = lib.easy_perform(curl);
     lib.easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     answer->status = (int)status;

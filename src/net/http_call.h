@@ -19,6 +19,7 @@ struct http_call {
     struct bytes body;
     int body_fd; /* >= 0: the body comes from there, `body_len` bytes */
     int64_t body_len;
+    const char *wanted;  /* a header of the answer, NULL: none */
     const char *ca_file; /* authorities to trust, NULL: the system's */
     /* Called now and then while a body is sent, with the bytes sent so far; NULL: not called. */
     void (*on_progress)(void *arg, int64_t sent, int64_t total);
@@ -29,6 +30,7 @@ struct http_call {
 
 struct http_answer {
     int status;
+    char wanted[80]; /* its value, "" when it did not come */
     struct buf body;
 };
 

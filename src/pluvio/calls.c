@@ -131,3 +131,30 @@ enum err call_run(const struct call *call, int argc, char **argv, struct why *wh
     json_free(doc);
     return ERR_NONE;
 }
+
+/* Where things are found by name, and what their members are called. */
+const struct named named_images = {"/v1/admin/otaimage?all=true&image_name=", "ota_images", "image_name",
+                                   "ota_image_id"},
+                   named_jobs = {"/v1/admin/otajob?all=true&ota_job_name=", "ota_jobs", "ota_job_name", "ota_job_id"};
+
+/* The newest of that name; what none is called is taken for an id. */
+enum err find_named(struct client *c, const struct named *noun, const char *name, char *id, size_t size,
+                    struct why *why)
+{
+    struct buf path = {0};
+    struct json *doc;
+    buf_add_text(&path, noun->path);
+    http_escape(&path, name);
+    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
+    buf_deinit(&path);
+    if (err != ERR_NONE)
+        return err;
+    text_copy(id, size, name);
+    JSON_EACH (row, json_get(doc, noun->list))
+        if (strcmp(text_of(row, noun->name), name) == 0) {
+            text_copy(id, size, text_of(row, noun->id));
+            break;
+        }
+    json_free(doc);
+    return ERR_NONE;
+}

@@ -23,4 +23,15 @@ struct call {
  * read: the file's first line goes under the name without "-file". */
 enum err call_run(const struct call *call, int argc, char **argv, struct why *why);
 
+/* Things that are found by name: where, and what their members are called. */
+struct named {
+    const char *path, *list, *name, *id;
+};
+
+extern const struct named named_images, named_jobs;
+
+/* The id of the newest of that name; what none is called is taken for an id. */
+enum err find_named(struct client *c, const struct named *noun, const char *name, char *id, size_t size,
+                    struct why *why);
+
 #endif

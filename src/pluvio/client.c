@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,9 @@ enum err client_call(struct client *c, const char *method, const char *path, con
     return err;
 }
 
+#define PIECE_BYTES    (4LL * 1024 * 1024)
+#define UPLOAD_RETRIES 5
+
 /* --- upload ----------------------------------------------------------------------------------- */
 
 static void show_progress(void *arg, int64_t sent, int64_t total)
@@ -193,10 +197,82 @@ static void show_progress(void *arg, int64_t sent, int64_t total)
         fprintf(stderr, "\r  uploading %3d%%", (int)(sent * 100 / total));
 }
 
-enum err client_upload(struct client *c, const char *url, const char *file, struct why *why)
+/* What is left of one upload. */
+struct uploading {
+    struct client *c;
+    const char *url;
+    int fd;
+    int64_t at, size;
+};
+
+static void show_piece(void *arg, int64_t sent, int64_t total)
 {
+    const struct uploading *u = arg;
+    (void)total;
+    show_progress(NULL, u->at + sent, u->size);
+}
+
+/* Sends one piece, and moves on to where the server says that it is. */
+static enum err send_piece(struct uploading *u, struct why *why)
+{
+    char offset[60];
     struct http_answer answer;
     struct json *doc = NULL;
+    int64_t left = u->size - u->at;
+    snprintf(offset, sizeof offset, "Upload-Offset: %" PRId64, u->at);
+    struct http_call call = {.method = "PATCH",
+                             .url = u->url,
+                             .body_fd = u->fd,
+                             .body_len = left < PIECE_BYTES ? left : PIECE_BYTES,
+                             .ca_file = u->c->ca_file,
+                             .wanted = "Upload-Offset",
+                             .headers = {"Content-Type: application/octet-stream", offset},
+                             .on_progress = show_piece,
+                             .progress_arg = u};
+    if (lseek(u->fd, u->at, SEEK_SET) != u->at)
+        return why_set(why, ERR_IO, "read the file: %s", strerror(errno));
+    enum err err = http_call(&call, &answer, why);
+    if (err == ERR_NONE && answer.status != 200)
+        err = read_answer(u->c, &answer, &doc, why);
+    if (err == ERR_NONE)
+        u->at = strtoll(answer.wanted, NULL, 10);
+    json_free(doc);
+    buf_deinit(&answer.body);
+    return err;
+}
+
+static enum err ask_offset(struct uploading *u, struct why *why)
+{
+    struct http_answer answer;
+    struct http_call call = {
+        .method = "HEAD", .url = u->url, .body_fd = -1, .ca_file = u->c->ca_file, .wanted = "Upload-Offset"};
+    enum err err = http_call(&call, &answer, why);
+    if (err == ERR_NONE && answer.status != 200)
+        err =
+            why_set(why, ERR_NETWORK, "%s does not say how far the upload is: status %d", u->c->server, answer.status);
+    if (err == ERR_NONE)
+        u->at = strtoll(answer.wanted, NULL, 10);
+    buf_deinit(&answer.body);
+    return err;
+}
+
+/* In pieces: what the network cuts off goes on where the server has it. */
+static enum err send_pieces(struct uploading *u, struct why *why)
+{
+    int failures = 0;
+    enum err err = ERR_NONE;
+    do {
+        err = send_piece(u, why);
+        while (err == ERR_NETWORK && failures < UPLOAD_RETRIES) {
+            sleep(1U << failures++);
+            err = ask_offset(u, why);
+        }
+    } while (err == ERR_NONE && u->at < u->size);
+    return err;
+}
+
+enum err client_upload(struct client *c, const char *url, const char *file, struct why *why)
+{
     struct stat st;
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
@@ -204,20 +280,10 @@ enum err client_upload(struct client *c, const char *url, const char *file, stru
             close(fd);
         return why_set(why, ERR_IO, "read %s: %s", file, strerror(errno));
     }
-    struct http_call call = {.method = "PUT",
-                             .url = url,
-                             .body_fd = fd,
-                             .body_len = st.st_size,
-                             .ca_file = c->ca_file,
-                             .headers = {"Content-Type: application/octet-stream"},
-                             .on_progress = show_progress};
-    enum err err = http_call(&call, &answer, why);
+    struct uploading u = {c, url, fd, 0, st.st_size};
+    enum err err = send_pieces(&u, why);
     close(fd);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r                    \r");
-    if (err == ERR_NONE && answer.status != 200)
-        err = read_answer(c, &answer, &doc, why);
-    json_free(doc);
-    buf_deinit(&answer.body);
     return err;
 }

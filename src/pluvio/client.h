@@ -25,7 +25,8 @@ void client_init(struct client *c);
 enum err client_call(struct client *c, const char *method, const char *path, const char *body, struct json **doc,
                      struct why *why);
 
-/* Sends a file to an upload URL, with a progress line on a terminal. */
+/* Sends a file to an upload URL, with a progress line on a terminal: in pieces, so that what the network cuts off goes
+ * on where the server has it. */
 enum err client_upload(struct client *c, const char *url, const char *file, struct why *why);
 
 #endif

@@ -4,6 +4,7 @@
 #include "codec/encode.h"
 #include "image/image.h"
 #include "image/pack.h"
+#include "pluvio/calls.h"
 #include "pluvio/listing.h"
 
 #include <inttypes.h>
@@ -61,7 +62,7 @@ static void default_name(const char *path, char *to, size_t size)
     const char *slash = strrchr(path, '/');
     text_copy(to, size, slash ? slash + 1 : path);
     size_t len = strlen(to);
-    if (len > 4 && strcmp(to + len - 4, ".bin") == 0)
+    if (len > 4 && (strcmp(to + len - 4, ".bin") == 0 || strcmp(to + len - 4, ".zip") == 0))
         to[len - 4] = '\0';
 }
 
@@ -76,20 +77,30 @@ static void default_version(const struct image_facts *f, char *to, size_t size)
 
 struct upload {
     const char *file, *type;
+    bool is_package;
     char name[257], version[33], model[65];
 };
+
+static bool ends_in(const char *text, const char *end)
+{
+    size_t len = strlen(text), end_len = strlen(end);
+    return len > end_len && strcmp(text + len - end_len, end) == 0;
+}
 
 static enum err check_file(struct upload *u, const struct options *o, struct why *why)
 {
     struct image_facts facts;
-    enum err err = read_image(u->file, 0, &facts, why);
-    if (err == ERR_NONE)
+    u->is_package = ends_in(u->file, ".zip"); /* the server looks into it */
+    enum err err = u->is_package ? ERR_NONE : read_image(u->file, 0, &facts, why);
+    if (err == ERR_NONE && !u->is_package)
         err = image_check_update(&facts, why);
     if (err != ERR_NONE)
         return why_add(why, err, "%s", u->file);
     default_name(u->file, u->name, sizeof u->name);
-    default_version(&facts, u->version, sizeof u->version);
-    text_copy(u->model, sizeof u->model, facts.has_app_desc ? "" : u->name);
+    if (!u->is_package) {
+        default_version(&facts, u->version, sizeof u->version);
+        text_copy(u->model, sizeof u->model, facts.has_app_desc ? "" : u->name);
+    }
     if (option(o, "name") != NULL)
         text_copy(u->name, sizeof u->name, option(o, "name"));
     if (option(o, "fw-version") != NULL)
@@ -113,6 +124,8 @@ static enum err confirm(struct client *c, const struct upload *u, const char *id
         json_out_text(&out, "model", u->model);
     if (u->type != NULL)
         json_out_text(&out, "type", u->type);
+    if (u->is_package)
+        json_out_text(&out, "image_type", "package");
     json_out_end_object(&out);
     enum err err = client_call(c, "POST", "/v1/admin/otaimage/upload_confirm", body.at, doc, why);
     buf_deinit(&body);
@@ -125,6 +138,7 @@ static enum err upload_one(struct client *c, struct upload *u, bool is_json, str
     struct json *asked = NULL, *done = NULL;
     buf_add_text(&path, "/v1/admin/otaimage/upload_request?image_name=");
     http_escape(&path, u->name);
+    buf_add_text(&path, u->is_package ? "&image_type=package" : "");
     enum err err = client_call(c, "GET", path.at, NULL, &asked, why);
     buf_deinit(&path);
     if (err == ERR_NONE)
@@ -150,7 +164,9 @@ enum err command_image_upload(int argc, char **argv, struct why *why)
         {"type", 't', "TYPE", "Type of the nodes it is for"},
         {NULL, 0, NULL, NULL},
     };
-    static const struct command_line line = {rows, "FILE...", "Verify images and upload them.", 1, ARGUMENTS_MAX};
+    static const struct command_line line = {
+        rows, "FILE...", "Verify images and upload them; a package is named PROJECT_VERSION.zip and holds PROJECT.bin.",
+        1, ARGUMENTS_MAX};
     struct options o;
     struct client c;
     options_parse(&o, argc, argv, &line);
@@ -188,4 +204,79 @@ enum err command_image_list(int argc, char **argv, struct why *why)
                                           .print_head = print_image_head,
                                           .print_row = print_image};
     return list_all(&images, argc, argv, why);
+}
+
+/* --- files that belong to an image ------------------------------------------------------------ */
+
+static enum err attach(struct client *c, const char *image, const char *file, const char *type, bool is_json,
+                       struct why *why)
+{
+    struct buf path = {0}, body = {0};
+    struct json *asked = NULL, *done = NULL;
+    struct json_out out;
+    const char *slash = strrchr(file, '/');
+    buf_add_text(&path, "/v1/admin/file/upload_request?entity_type=ota_image&entity_id=");
+    http_escape(&path, image);
+    buf_add_text(&path, "&file_name=");
+    http_escape(&path, slash ? slash + 1 : file);
+    enum err err = client_call(c, "GET", path.at, NULL, &asked, why);
+    buf_deinit(&path);
+    if (err == ERR_NONE)
+        err = client_upload(c, text_of(asked, "upload_url"), file, why);
+    json_out_init(&out, &body);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "file_id", text_of(asked, "file_id"));
+    if (type != NULL)
+        json_out_text(&out, "file_type", type);
+    json_out_end_object(&out);
+    if (err == ERR_NONE)
+        err = client_call(c, "POST", "/v1/admin/file/upload_confirm", body.at, &done, why);
+    buf_deinit(&body);
+    if (err == ERR_NONE && is_json)
+        print_json(done);
+    else if (err == ERR_NONE)
+        printf("%s attached, file id %s\n", slash ? slash + 1 : file, text_of(done, "file_id"));
+    json_free(asked);
+    json_free(done);
+    return err ? why_add(why, err, "attach %s", file) : ERR_NONE;
+}
+
+enum err command_image_attach(int argc, char **argv, struct why *why)
+{
+    static const struct option_row rows[] = {
+        {"type", 't', "TYPE", "What it is: qa_report, bootloader (signed with the image), ..."}, {NULL, 0, NULL, NULL}};
+    static const struct command_line line = {rows, "IMAGE FILE...", "Upload files that belong to an image.", 2,
+                                             ARGUMENTS_MAX};
+    struct options o;
+    struct client c;
+    char id[64];
+    options_parse(&o, argc, argv, &line);
+    enum err err = client_open(&c, why);
+    if (err == ERR_NONE)
+        err = find_named(&c, &named_images, o.arguments[0], id, sizeof id, why);
+    for (unsigned i = 1; err == ERR_NONE && i < o.count; i++)
+        err = attach(&c, id, o.arguments[i], option(&o, "type"), o.is_json, why);
+    return err;
+}
+
+static void print_file_head(void)
+{
+    printf("%s%-30s %-16s %10s %-24s  %s%s\n", style(STYLE_BOLD), "NAME", "TYPE", "BYTES", "IMAGE", "ID",
+           style(STYLE_NONE));
+}
+
+static void print_file(const struct json *file)
+{
+    printf("%-30s %-16s %10" PRId64 " %-24s  %s\n", text_of(file, "file_name"), text_of(file, "file_type"),
+           int_of(file, "file_size"), text_of(file, "entity_id"), text_of(file, "file_id"));
+}
+
+enum err command_image_files(int argc, char **argv, struct why *why)
+{
+    static const struct listing files = {.path = "/v1/admin/file",
+                                         .members = "file_details",
+                                         .help = "List files that belong to images.",
+                                         .print_head = print_file_head,
+                                         .print_row = print_file};
+    return list_all(&files, argc, argv, why);
 }

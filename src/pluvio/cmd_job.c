@@ -1,4 +1,5 @@
 #include "pluvio/commands.h"
+#include "pluvio/calls.h"
 
 #include "base/text.h"
 #include "pluvio/listing.h"
@@ -12,34 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Where things are found by name, and what their members are called. */
-static const struct noun {
-    const char *path, *list, *name, *id;
-} images = {"/v1/admin/otaimage?all=true&image_name=", "ota_images", "image_name", "ota_image_id"},
-  jobs = {"/v1/admin/otajob?all=true&ota_job_name=", "ota_jobs", "ota_job_name", "ota_job_id"};
-
-/* The newest of that name; what none is called is taken for an id. */
-static enum err find_by_name(struct client *c, const struct noun *noun, const char *name, char *id, size_t size,
-                             struct why *why)
-{
-    struct buf path = {0};
-    struct json *doc;
-    buf_add_text(&path, noun->path);
-    http_escape(&path, name);
-    enum err err = client_call(c, "GET", path.at, NULL, &doc, why);
-    buf_deinit(&path);
-    if (err != ERR_NONE)
-        return err;
-    text_copy(id, size, name);
-    JSON_EACH (row, json_get(doc, noun->list))
-        if (strcmp(text_of(row, noun->name), name) == 0) {
-            text_copy(id, size, text_of(row, noun->id));
-            break;
-        }
-    json_free(doc);
-    return ERR_NONE;
-}
-
 /* --- start ------------------------------------------------------------------------------------ */
 
 static void write_list(struct json_out *out, const char *key, const char *joined)
@@ -50,6 +23,18 @@ static void write_list(struct json_out *out, const char *key, const char *joined
     for (char *at = strtok_r(text, ",", &save); at; at = strtok_r(NULL, ",", &save))
         json_out_text(out, NULL, at);
     json_out_end_array(out);
+}
+
+static void write_signing(struct json_out *out, const char *keys)
+{
+    if (keys == NULL)
+        return;
+    json_out_object(out, "secure_boot");
+    if (strcmp(keys, "auto") == 0)
+        json_out_bool(out, "auto_select_key", true);
+    else
+        write_list(out, "key_names", keys);
+    json_out_end_object(out);
 }
 
 static void write_order(struct buf *body, const struct options *o, const char *image_id)
@@ -71,6 +56,7 @@ static void write_order(struct buf *body, const struct options *o, const char *i
         json_out_int(&out, "timeout", strtol(option(o, "timeout"), NULL, 10));
     if (option(o, "metadata") != NULL)
         json_out_raw(&out, "metadata", option(o, "metadata"));
+    write_signing(&out, option(o, "sign"));
     if (option(o, "all") != NULL)
         write_list(&out, "groups", "FFFF-FFFF");
     else if (option(o, "group") != NULL)
@@ -111,6 +97,7 @@ static const struct option_row order_rows[] = {
     {"description", 'd', "TEXT", "What the update is for"},
     {"priority", 'p', "1..10", "1 goes first (default: 5)"},
     {"timeout", 't', "SECONDS", "The job ends after this"},
+    {"sign", 'S', "KEY,...", "Sign the image with keys of the server first; auto: each node gets its own key's"},
     {"metadata", 'm', "JSON", "Download window, validity and your own keys, for the nodes"},
     {"watch", 'w', NULL, "Follow it to its end"},
     {NULL, 0, NULL, NULL},
@@ -141,7 +128,7 @@ static enum err send_order(struct client *c, struct options *o, const char *path
     if (err == ERR_NONE)
         err = client_open(c, why);
     if (err == ERR_NONE)
-        err = find_by_name(c, &images, option(o, "image"), image_id, sizeof image_id, why);
+        err = find_named(c, &named_images, option(o, "image"), image_id, sizeof image_id, why);
     if (err != ERR_NONE)
         return err;
     default_name(o, name, sizeof name);
@@ -286,7 +273,7 @@ enum err command_job_cancel(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = find_by_name(&c, &jobs, o.arguments[0], id, sizeof id, why);
+        err = find_named(&c, &named_jobs, o.arguments[0], id, sizeof id, why);
     if (err != ERR_NONE)
         return err;
     snprintf(body, sizeof body, "{\"ota_job_id\":\"%.40s\"}", id);
@@ -332,7 +319,7 @@ static enum err job_verb(int argc, char **argv, const struct command_line *line,
     options_parse(&o, argc, argv, line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = find_by_name(&c, &jobs, o.arguments[0], id, sizeof id, why);
+        err = find_named(&c, &named_jobs, o.arguments[0], id, sizeof id, why);
     if (err != ERR_NONE)
         return err;
     json_out_init(&out, &body);
@@ -407,7 +394,7 @@ static enum err job_question(const struct options *o, const char *path, const ch
     char id[64], with_id[300];
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = find_by_name(&c, &jobs, o->arguments[0], id, sizeof id, why);
+        err = find_named(&c, &named_jobs, o->arguments[0], id, sizeof id, why);
     if (err != ERR_NONE)
         return err;
     snprintf(with_id, sizeof with_id, "%s?ota_job_id=%s%s%.64s", path, id, node ? "&node_id=" : "", node ? node : "");
@@ -473,7 +460,7 @@ enum err command_why(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE && o.count > 1) {
-        err = find_by_name(&c, &jobs, o.arguments[1], id, sizeof id, why);
+        err = find_named(&c, &named_jobs, o.arguments[1], id, sizeof id, why);
         return err ? err : why_of(&c, id, o.arguments[0], o.arguments[1], o.is_json, why);
     }
     if (err == ERR_NONE)
@@ -520,7 +507,7 @@ enum err command_job_watch(int argc, char **argv, struct why *why)
     options_parse(&o, argc, argv, &line);
     enum err err = client_open(&c, why);
     if (err == ERR_NONE)
-        err = find_by_name(&c, &jobs, o.arguments[0], id, sizeof id, why);
+        err = find_named(&c, &named_jobs, o.arguments[0], id, sizeof id, why);
     return err ? err : watch_job(&c, id, o.is_json, why);
 }
 

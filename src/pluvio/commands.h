@@ -14,6 +14,8 @@ COMMAND(image_encrypt);
 COMMAND(image_decrypt);
 COMMAND(image_upload);
 COMMAND(image_list);
+COMMAND(image_attach);
+COMMAND(image_files);
 COMMAND(sign_key);
 COMMAND(sign_public);
 COMMAND(sign_digest);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct command {
@@ -43,6 +44,8 @@ static const struct command {
     {"image", "decrypt", "Open an encrypted image", command_image_decrypt},
     {"image", "upload", "Verify and upload an image", command_image_upload},
     {"image", "list", "List uploaded images", command_image_list},
+    {"image", "attach", "Upload files that belong to an image", command_image_attach},
+    {"image", "files", "List such files", command_image_files},
     {"image", "sign", "Sign an uploaded image with keys of the server", command_image_sign},
     {"image", "archive", "Archive an image", command_image_archive},
     {"image", "delete", "Delete an image", command_image_delete},
@@ -232,17 +235,33 @@ static void print_roff(const char *text)
             putchar(*at);
 }
 
+/* The command's own table prints them, and ends its process. */
+static void print_options(const struct command *c)
+{
+    char *argv[] = {(char *)(uintptr_t)c->noun, (char *)(uintptr_t)OPTIONS_ROFF, NULL};
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct why why;
+        c->run(2, argv, &why);
+        _exit(1); /* a command without options of its own */
+    }
+    if (child > 0)
+        waitpid(child, NULL, 0);
+}
+
 static int print_manual(void)
 {
     printf(".TH PLUVIO 1 \"\" \"pluvio " PLUVIO_VERSION "\" \"User Commands\"\n.SH NAME\n"
            "pluvio \\- over\\-the\\-air updates for ESP32 fleets\n.SH SYNOPSIS\n.B pluvio\n.I COMMAND\n[OPTION...]\n"
            ".SH DESCRIPTION\nNodes, images and jobs of a Pluvio server, and the files of ESP firmware.\n"
-           ".B pluvio COMMAND \\-\\-help\ntells a command's options. Most take\n.BR \\-\\-json .\n.SH COMMANDS\n");
+           ".SH COMMANDS\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         printf(".TP\n.B pluvio %s%s%s\n", commands[i].noun, commands[i].verb ? " " : "",
                commands[i].verb ? commands[i].verb : "");
         print_roff(commands[i].help);
         printf(".\n");
+        print_options(&commands[i]);
     }
     printf(
         ".SH ENVIRONMENT\n.TP\n.B PLUVIO_SERVER\nThe server, in place of the session's.\n.TP\n.B PLUVIO_TOKEN\n"

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#define OPTIONS_MAX   16
+#define OPTIONS_MAX   20 /* beside --json and --output */
 #define ARGUMENTS_MAX 100
 
 struct option_row {
@@ -31,10 +31,13 @@ struct options {
     const struct command_line *line;
     const char *values[OPTIONS_MAX], *arguments[ARGUMENTS_MAX];
     unsigned count;
-    bool is_json;
+    enum output_format { OUTPUT_TABLE, OUTPUT_CSV, OUTPUT_JSON } format;
+    bool is_json; /* format is OUTPUT_JSON */
 };
 
-/* Ends the process for --help and wrong usage. */
+/* Ends the process for --help and wrong usage; also for OPTIONS_ROFF, after the options were printed for the manual. */
+#define OPTIONS_ROFF "--print-roff"
+
 void options_parse(struct options *o, int argc, char **argv, const struct command_line *line);
 
 /* The option's value, "" for a switch that was given, NULL when it was not. */

@@ -8,14 +8,6 @@
 #define PAGE_DEFAULT 25
 #define PAGE_MAX     100
 
-static const char *node_status(const struct node *n)
-{
-    return n->is_deactivated      ? "deactivated"
-           : n->activated_at == 0 ? "not_activated"
-           : n->is_online         ? "online"
-                                  : "offline";
-}
-
 void write_tags(struct json_out *out, const char *tags)
 {
     json_out_array(out, "tags");
@@ -40,7 +32,7 @@ void write_node(struct json_out *out, const char *key, const struct node *n)
     json_out_text(out, "subtype", n->subtype);
     json_out_text(out, "project_name", n->project_name);
     json_out_text(out, "platform", n->platform);
-    json_out_text(out, "node_status", node_status(n));
+    json_out_text(out, "node_status", node_status_text(n));
     json_out_int(out, "registration_timestamp", n->registered_at / 1000);
     json_out_int(out, "activation_timestamp", n->activated_at / 1000);
     if (n->network_id[0])
@@ -59,22 +51,65 @@ void write_node(struct json_out *out, const char *key, const struct node *n)
     json_out_end_object(out);
 }
 
+/* RainMaker's filters as one query.  `tags` has several with AND or OR between, of one kind (ERR_TAGS_MIXED). */
+static enum err add_tags(struct text *t, const char *tags, struct why *why)
+{
+    char copy[QUERY_SIZE], kind[4] = "";
+    const char *before = "";
+    if (!text_copy(copy, sizeof copy, tags))
+        return why_set(why, ERR_QUERY, "tags has more than %d characters", QUERY_SIZE - 1);
+    text_add(t, "%s(", t->len > 0 ? " and " : "");
+    for (char *save, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        bool is_operator = strcmp(word, "AND") == 0 || strcmp(word, "OR") == 0;
+        if (is_operator && *kind && strcmp(kind, word) != 0)
+            return why_set(why, ERR_TAGS_MIXED, "tags takes either AND or OR, not both");
+        if (is_operator)
+            text_copy(kind, sizeof kind, word);
+        else
+            text_add(t, "%stag = \"%s\"", before, word);
+        before = is_operator ? (*word == 'A' ? " and " : " or ") : "";
+    }
+    text_add(t, ")");
+    return ERR_NONE;
+}
+
+static enum err read_filters(const struct rest_request *q, char to[static QUERY_SIZE], struct why *why)
+{
+    static const char *const fields[] = {"type", "model", "fw_version", "subtype", "project_name", "node_status"};
+    struct text t;
+    text_init(&t, to, QUERY_SIZE);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const char *value = query(q, fields[i]);
+        if (value != NULL && strpbrk(value, "\"\\") != NULL)
+            return why_set(why, ERR_QUERY, "%s must not hold quotes or backslashes", fields[i]);
+        if (value != NULL)
+            text_add(&t, "%s%s = \"%s\"", t.len > 0 ? " and " : "", fields[i], value);
+    }
+    const char *tags = query(q, "tags"), *more = query(q, "query");
+    if (tags != NULL && strpbrk(tags, "\"\\") != NULL)
+        return why_set(why, ERR_QUERY, "tags must not hold quotes or backslashes");
+    enum err err = tags ? add_tags(&t, tags, why) : ERR_NONE;
+    if (more != NULL)
+        text_add(&t, t.len > 0 ? " and (%s)" : "%s", more);
+    return err || !t.is_cut ? err : why_set(why, ERR_QUERY, "the filters together are too long");
+}
+
 HANDLER(get_nodes)
 {
+    char filters[QUERY_SIZE];
     int64_t max;
     unsigned count = 0;
     const char *id = query(q, "node_id"), *after = query(q, "start_id");
     struct node *page;
     enum err err = query_int(q, "num_records", 1, PAGE_MAX, PAGE_DEFAULT, &max, why);
-    if (err != ERR_NONE)
+    if (err != ERR_NONE || (err = read_filters(q, filters, why)) != ERR_NONE)
         return err;
     if ((page = calloc(PAGE_MAX, sizeof *page)) == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
     if (id != NULL)
         err = fleet_node_get(rest->fleet, id, page, why);
-    else if (query(q, "query") != NULL)
-        err = fleet_node_find(rest->fleet, query(q, "query"), after ? after : "", q->now, page, (unsigned)max, &count,
-                              why);
+    else if (*filters)
+        err = fleet_node_find(rest->fleet, filters, after ? after : "", q->now, page, (unsigned)max, &count, why);
     else
         err = fleet_node_list(rest->fleet, after ? after : "", page, (unsigned)max, &count, why);
     if (err == ERR_FORMAT)

@@ -68,6 +68,20 @@ curl -s --cacert "$work/data/keys/ca.crt" -o "$work/signed.bin" "$(rest GET "/v1
 pluvio sign info "$work/signed.bin" --json | grep -q "$digest" || die "the signature: $(pluvio sign info "$work/signed.bin")"
 refused 'no key named' pluvio image sign "$signed" other
 
+# A package, and a file that belongs to an image
+mkdir "$work/package" && cp "$bin/blinky-1.1.0.bin" "$work/package/blinky.bin" && cp "$bin/blinky-1.0.0.bin" "$work/package/bootloader.bin"
+(cd "$work/package" && zip -q ../blinky_1.1.0.zip blinky.bin bootloader.bin)
+pluvio image upload "$work/blinky_1.1.0.zip" | grep -q 'blinky_1.1.0 uploaded: blinky 1.1.0' || die "package"
+echo 'all good' >"$work/qa.txt"
+pluvio image attach blinky_1.1.0 "$work/qa.txt" --type qa_report | grep -q 'qa.txt attached' || die "attach"
+[ "$(pluvio image files --output csv | cut -d, -f2,3 | sort | xargs)" = 'bootloader.bin,bootloader file_name,file_type qa.txt,qa_report' ] || die "csv: $(pluvio image files --output csv)"
+pluvio image files | grep -q 'qa.txt  *qa_report' || die "files"
+# Nine megabytes go in pieces
+head -c 9000000 /dev/urandom >"$work/big.txt"
+pluvio image attach blinky_1.1.0 "$work/big.txt" >/dev/null
+curl -s --cacert "$work/data/keys/ca.crt" "$(rest GET '/v1/admin/file?file_name=big.txt' | jq -r '.file_details[0].file_url')" | cmp - "$work/big.txt" || die "the pieces do not fit together"
+start_job --image blinky_1.1.0 --name chosen --query 'id = none' --sign auto >/dev/null || die "auto key"
+
 # The shells' completions come from the table of commands; so does the manual
 bash -n <(pluvio completion bash) || die "the completion is no bash"
 complete_words() { bash -c 'source <("$1" completion bash); shift; COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _pluvio pluvio "${COMP_WORDS[-1]}"; echo "${COMPREPLY[*]}"' - "$bin/pluvio" "$@"; }
@@ -78,6 +92,7 @@ shows "pause:Offer a job" pluvio completion zsh || die "zsh"
 shows "from job' -a pause" pluvio completion fish || die "fish"
 refused 'goes with bash' pluvio completion tcsh
 shows '^.B pluvio job pause' pluvio manual || die "no manual"
+grep -q '^.B .*rollout=ROLLOUT' "$work/shown" || die "the manual lacks options"
 pluvio user delete op@x.org >/dev/null
 pluvio logout >/dev/null
 refused 'logged out' pluvio node list

@@ -13,6 +13,16 @@ base=$((21000 + 10#$number * 20)) # 10#: 08 is no octal number
 https=$(free_port $base) http=$(free_port $((base + 4))) node_port=$(free_port $((base + 8))) mqtt=$(free_port $((base + 12)))
 pids=() server_pid='' server_options=()
 
+# Passwords, tokens and private keys that this scenario made stand in no log.
+logs_keep_secrets() {
+  local secrets=$work/secrets-of-this-run
+  { tail -n 1 "$work/data/admin-password" 2>/dev/null | sed "s/.*[ :]//"
+    cat "$work"/*.json 2>/dev/null | jq -r '.access?, .refresh? // empty' 2>/dev/null
+    printf '%s\n' Passw0rd plv_ 'PRIVATE KEY'
+    find "$work" -name '*.key' -exec sed -n '2p' {} + 2>/dev/null; } | awk 'length($0) >= 4' >"$secrets"
+  ! grep -rFl -f "$secrets" "$work/pluviod.log" "$work/data/broker" --include='*.log' 2>/dev/null || return 1
+}
+
 cleanup() {
   local status=$?
   trap - EXIT
@@ -22,6 +32,7 @@ cleanup() {
   if compgen -G "$work/asan*" >/dev/null || compgen -G "$work/ubsan*" >/dev/null; then
     echo "a sanitizer spoke:"; cat "$work"/asan* "$work"/ubsan* 2>/dev/null; status=1
   fi
+  logs_keep_secrets || { echo "a secret stands in a log:"; grep -nFf "$work/secrets-of-this-run" "$work/pluviod.log" | head -3; status=1; }
   if [ $status -ne 0 ]; then
     echo "=== pluviod"; tail -n 40 "$work/pluviod.log" 2>/dev/null || true
     for log in "$work"/n*.log; do [ -f "$log" ] && { echo "=== $log"; tail -n 30 "$log"; }; done

@@ -284,6 +284,16 @@ static void groups_have_rainmakers_shape(void **state)
     assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"berlin\"]}"), 400);
     assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("query", "tag = \"site:berlin\""), NULL), 200);
     assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
+    /* RainMaker's filters. */
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("tags", "site:berlin AND site:rome"), NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[]"));
+    assert_int_equal(
+        CALL("GET", "/v1/admin/nodes", QUERY("tags", "site:berlin OR site:rome", "node_status", "online"), NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("tags", "site:berlin", "fw_version", "9"), NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[]"));
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("tags", "a:b OR c:d AND e:f"), NULL), 400);
+    assert_non_null(strstr(body, "135011"));
     assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("query", "tag"), NULL), 400);
     assert_non_null(strstr(body, "at column"));
 }
