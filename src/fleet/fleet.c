@@ -9,7 +9,7 @@
 void fleet_init(struct fleet *f, struct fleet_store *store, struct entropy *entropy, struct log *log,
                 struct fleet_bell *bell)
 {
-    *f = (struct fleet){store, entropy, log, bell, fleet_default_policy, NULL, NULL};
+    *f = (struct fleet){store, entropy, log, bell, fleet_default_policy, NULL, NULL, NULL};
     f->memory = calloc(1, sizeof *f->memory); /* without it calls answer ERR_NO_MEMORY */
 }
 
@@ -34,6 +34,8 @@ static enum err begin(struct tx *tx, struct fleet *f, time_ms now, bool is_readi
         tx->s = b->tx;
         b->changes = b->tx->ops->changes(b->tx);
     }
+    if (err == ERR_NONE && f->view != NULL)
+        tx->s = view_store_init(&tx->seen, tx->s, f->view);
     tx->db = err == ERR_NONE ? tx->s->ops : NULL;
     return err;
 }
@@ -150,6 +152,7 @@ enum err active_fill(struct tx *tx, const struct job *job, struct active *to)
     /* They were read once when the job was written; a text that cannot be read now stands for nothing. */
     rollout_read(&to->plan, job->plan, NULL);
     to->has_query = query_read(&to->query, job->query, NULL) == ERR_NONE && to->query.count > 0;
+    query_read(&to->scope, job->scope, NULL);
     to->has_exclude = query_read(&to->exclude, job->exclude, NULL) == ERR_NONE && to->exclude.count > 0;
     return err;
 }
@@ -187,6 +190,10 @@ static enum err refresh(struct tx *tx)
     struct fleet_memory *m = tx->f->memory;
     struct filler filler = {{take_job}, m, false};
     int64_t version = 0;
+    /* What is remembered is remembered for everybody. */
+    struct tx whole = *tx;
+    if (tx->f->view != NULL)
+        whole.s = tx->seen.raw, whole.db = tx->seen.raw->ops;
     enum err err = tx->has_checked ? ERR_NONE : tx->db->version(tx->s, &version, tx->why);
     if (err != ERR_NONE || tx->has_checked || (m->is_filled && m->version == version)) {
         tx->has_checked = err == ERR_NONE;
@@ -194,12 +201,12 @@ static enum err refresh(struct tx *tx)
     }
     m->is_filled = false;
     m->count = 0;
-    err = tx->db->job_scan_active(tx->s, &filler.port, tx->why);
+    err = whole.db->job_scan_active(whole.s, &filler.port, tx->why);
     if (err == ERR_NONE && filler.is_full)
         err = why_set(tx->why, ERR_NO_MEMORY, "no memory for the active jobs");
     for (unsigned i = 0; err == ERR_NONE && i < m->count; i++) {
         struct job job = m->jobs[i]->job;
-        err = active_fill(tx, &job, m->jobs[i]);
+        err = active_fill(&whole, &job, m->jobs[i]);
     }
     m->is_filled = tx->has_checked = err == ERR_NONE;
     m->version = version;
@@ -226,6 +233,9 @@ enum err active_find(struct tx *tx, const char *job_id, struct active **to)
 {
     struct job job;
     enum err err = refresh(tx);
+    /* It may be somebody else's. */
+    if (err == ERR_NONE && tx->f->view != NULL)
+        err = tx_job(tx, job_id, &job);
     if (err != ERR_NONE || (*to = in_memory(tx->f->memory, job_id)) != NULL)
         return err;
     *to = &tx->f->memory->spare;

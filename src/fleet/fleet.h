@@ -17,12 +17,27 @@
 #include "base/log.h"
 #include "fleet/decide.h"
 #include "fleet/port.h"
+#include "fleet/query.h"
 #include "fleet/rights.h"
 #include "image/image.h"
 #include "wire/command.h"
 
 struct fleet_memory;
 struct fleet_batch;
+
+/* What of the fleet a person sees: one organisation, and of it perhaps only the nodes that fit a query.  A copy of a
+ * `struct fleet` with a view works as ever: what the view does not show is not there, and what is made belongs to the
+ * organisation. */
+struct fleet_view {
+    char org[ID_LEN + 1]; /* "": the house */
+    char scope_text[QUERY_SIZE];
+    struct query scope;
+    bool has_scope;
+    time_ms now;
+};
+
+/* `scope` "": all nodes.  ERR_FORMAT. */
+enum err fleet_view_init(struct fleet_view *v, const char *org, const char *scope, time_ms now, struct why *why);
 
 struct fleet {
     struct fleet_store *store;
@@ -31,7 +46,8 @@ struct fleet {
     struct fleet_bell *bell;
     struct fleet_policy policy; /* decide.h; changed before the first call only */
     struct fleet_memory *memory;
-    struct fleet_batch *batch; /* NULL: each call is its own transaction */
+    struct fleet_batch *batch;     /* NULL: each call is its own transaction */
+    const struct fleet_view *view; /* NULL: everything is seen */
 };
 
 /* Ports stay the caller's; `log` and `bell` may be NULL. */
@@ -60,6 +76,18 @@ struct name_visitor {
     bool (*visit)(struct name_visitor *v, const char *name, const char *text);
 };
 
+/* --- organisations ---------------------------------------------------------------------------- */
+
+/* ERR_EXISTS for a name that is taken. */
+enum err fleet_org_add(struct fleet *f, const char *name, time_ms now, struct organisation *to, struct why *why);
+/* ERR_NOT_FOUND. */
+enum err fleet_org_get(struct fleet *f, const char *id, struct organisation *to, struct why *why);
+enum err fleet_org_list(struct fleet *f, struct organisation *to, unsigned max, unsigned *count, struct why *why);
+/* ERR_EXISTS while it has nodes, images, jobs or users. */
+enum err fleet_org_delete(struct fleet *f, const char *id, struct why *why);
+/* Whether there are any. */
+bool fleet_has_orgs(struct fleet *f, time_ms now);
+
 /* --- users ------------------------------------------------------------------------------------ */
 
 enum err fleet_user_count(struct fleet *f, int64_t *count, struct why *why);
@@ -85,7 +113,8 @@ struct user_edit {
     bool has_role, has_disabled;
     enum role role;
     bool is_disabled;
-    const char *hash; /* NULL: the password stays */
+    const char *hash;  /* NULL: the password stays */
+    const char *scope; /* NULL: stays; "": all nodes */
 };
 
 /* Ends a lock, too.  ERR_NOT_FOUND; ERR_FORBIDDEN when nobody would be left who may do everything. */

@@ -66,7 +66,7 @@ static bool asker_has(struct query_groups *port, const struct node *node, const 
     if (strcmp(group, GROUP_EVERYONE) == 0)
         return true;
     if (g->tx->db->group_get(g->tx->s, group, &found, NULL) != ERR_NONE &&
-        g->tx->db->group_find_name(g->tx->s, "", group, &found, NULL) != ERR_NONE)
+        g->tx->db->group_find_name(g->tx->s, node->org, group, &found, NULL) != ERR_NONE)
         return false;
     return group_has_node(g->tx, found.id, node, g->depth, &since);
 }

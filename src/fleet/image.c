@@ -27,7 +27,7 @@ static enum err check_name(struct tx *tx, const char *name)
 static enum err row_for_name(struct tx *tx, const char *name, struct image *to)
 {
     int64_t jobs = 0, active = 0;
-    enum err err = tx->db->image_find_name(tx->s, name, to, tx->why);
+    enum err err = tx->db->image_find_name(tx->s, "", name, to, tx->why);
     if (err == ERR_NONE)
         err = tx->db->image_uses(tx->s, to->id, &jobs, &active, tx->why);
     if (err == ERR_NONE && jobs > 0)

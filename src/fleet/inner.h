@@ -7,6 +7,15 @@
 
 #include <stdatomic.h>
 
+/* A store as an organisation, or who looks after some of its nodes, sees it (view.c). */
+struct view_store {
+    struct fleet_store port;
+    struct fleet_store *raw;
+    const struct fleet_view *view;
+};
+
+struct fleet_store *view_store_init(struct view_store *v, struct fleet_store *raw, const struct fleet_view *view);
+
 /* One call of the mind: between tx_begin and tx_end the store is ours. */
 struct tx {
     struct fleet *f;
@@ -14,9 +23,10 @@ struct tx {
     const struct fleet_store_ops *db;
     time_ms now;
     struct why *why;
-    bool is_ringing;     /* rows were written that somebody waits for */
-    bool changes_people; /* users, sessions or API tokens */
-    bool has_checked;    /* the memory is that of the store at the begin of this call */
+    bool is_ringing;        /* rows were written that somebody waits for */
+    bool changes_people;    /* users, sessions or API tokens */
+    struct view_store seen; /* what of the store this call sees, when that is not all */
+    bool has_checked;       /* the memory is that of the store at the begin of this call */
 };
 
 /* An active job with all that deciding about it needs, ready to use. */
@@ -27,12 +37,14 @@ struct active {
     unsigned variant_count;
     bool has_image, has_exclude, has_query;
     struct rollout plan;
-    struct query query, exclude;
+    struct query query, exclude, scope;
 };
 
 /* What the mind remembers of the store, as long as its version stays.  Used between begin and commit of writing
  * transactions alone, so by one thread at a time. */
 struct fleet_memory {
+    atomic_llong orgs_at; /* when it was looked whether there are organisations */
+    atomic_bool has_orgs;
     atomic_llong people; /* counts changes of users, sessions and tokens */
     int64_t version;
     bool is_filled;
@@ -84,6 +96,8 @@ enum err active_list(struct tx *tx, struct active ***to, unsigned *count);
 /* One of them, or another job in the memory's spare place; ERR_JOB_NOT_FOUND.  In writing transactions. */
 enum err active_find(struct tx *tx, const char *job_id, struct active **to);
 void memory_free(struct fleet_memory *m);
+/* Whether there are organisations beside the house. */
+bool memory_has_orgs(struct tx *tx);
 /* Writes the job, and what the memory has of it. */
 enum err active_write(struct tx *tx, const struct job *job);
 
@@ -194,7 +208,7 @@ enum err job_is_for(struct tx *tx, const struct active *a, const struct node *no
 bool job_excludes(struct tx *tx, const struct active *a, const struct node *node);
 /* How many nodes the job is for. */
 enum err job_count_audience(struct tx *tx, const struct active *a, int64_t *count);
-bool job_is_cheap_to_count(const struct active *a);
+bool job_is_cheap_to_count(struct tx *tx, const struct active *a);
 enum err job_stop(struct tx *tx, struct job *job, bool is_pause, const char *reason);
 
 /* --- groups ----------------------------------------------------------------------------------- */

@@ -44,10 +44,24 @@ static bool fits_its_query(struct tx *tx, const struct active *a, const struct n
     return a->has_query && query_matches(&a->query, node, &asker.port, tx->now);
 }
 
+/* Organisations are kept apart; and who started the job may look after some of its nodes alone. */
+static bool is_in_its_scope(struct tx *tx, const struct active *a, const struct node *node)
+{
+    struct group_asker asker;
+    if (strcmp(a->job.org, node->org) != 0)
+        return false;
+    group_asker_init(&asker, tx);
+    return a->job.scope[0] == '\0' || query_matches(&a->scope, node, &asker.port, tx->now);
+}
+
 enum err job_is_for(struct tx *tx, const struct active *a, const struct node *node, bool *is_target)
 {
     const struct job *job = &a->job;
     enum err err = ERR_NONE;
+    if (!is_in_its_scope(tx, a, node)) {
+        *is_target = false;
+        return ERR_NONE;
+    }
     *is_target = job->is_for_everyone && is_in_time(job, node->registered_at);
     if (!*is_target && job->has_named_nodes)
         err = tx->db->job_has_target(tx->s, job->id, node->id, is_target, tx->why);
@@ -86,9 +100,11 @@ static bool count_node(struct node_visitor *v, const struct node *node)
     return c->err == ERR_NONE;
 }
 
-bool job_is_cheap_to_count(const struct active *a)
+bool job_is_cheap_to_count(struct tx *tx, const struct active *a)
 {
-    return !a->has_exclude && (a->job.is_for_everyone || (a->job.group_count == 0 && !a->has_query));
+    bool is_everyone = a->job.is_for_everyone && a->job.org[0] == '\0' && !memory_has_orgs(tx);
+    return !a->has_exclude && a->job.scope[0] == '\0' &&
+           (is_everyone || (!a->job.is_for_everyone && a->job.group_count == 0 && !a->has_query));
 }
 
 static enum err count_named(struct tx *tx, const struct active *a, int64_t *count)
@@ -103,9 +119,9 @@ static enum err count_named(struct tx *tx, const struct active *a, int64_t *coun
 enum err job_count_audience(struct tx *tx, const struct active *a, int64_t *count)
 {
     struct counter c = {{count_node}, tx, a, 0, ERR_NONE};
-    if (job_is_cheap_to_count(a) && a->job.is_for_everyone)
+    if (job_is_cheap_to_count(tx, a) && a->job.is_for_everyone)
         return tx->db->node_count(tx->s, count, tx->why);
-    if (job_is_cheap_to_count(a))
+    if (job_is_cheap_to_count(tx, a))
         return count_named(tx, a, count);
     enum err err = tx->db->node_scan(tx->s, "", &c.port, tx->why);
     *count = c.count;
@@ -194,7 +210,7 @@ static enum err check_name(struct tx *tx, const char *name)
     struct job other;
     if (!is_given(name) || strlen(name) >= NAME_SIZE)
         return why_set(tx->why, ERR_JOB_NAME, "ota_job_name must have 1 to %d characters", NAME_SIZE - 1);
-    enum err err = tx->db->job_find_name(tx->s, name, &other, tx->why);
+    enum err err = tx->db->job_find_name(tx->s, "", name, &other, tx->why);
     if (err == ERR_NONE)
         return why_set(tx->why, ERR_JOB_EXISTS, "a job named %s exists already", name);
     return err == ERR_NOT_FOUND ? ERR_NONE : err;
@@ -381,7 +397,7 @@ static enum err first_state(struct tx *tx, const struct job *job)
     if ((err = active_fill(tx, job, a)) != ERR_NONE || (err = tx->db->node_count(tx->s, &nodes, tx->why)) != ERR_NONE)
         return err;
     state.audience = -1;
-    if (job_is_cheap_to_count(a) || nodes <= COUNTED_AT_ONCE) {
+    if (job_is_cheap_to_count(tx, a) || nodes <= COUNTED_AT_ONCE) {
         err = job_count_audience(tx, a, &state.audience);
         state.counted_at = tx->now;
     }

@@ -278,6 +278,10 @@ static enum err edit_user(struct tx *tx, const char *id, const struct user_edit 
         to->role = e->role;
     if (e->has_disabled)
         to->is_disabled = e->is_disabled;
+    if (e->scope != NULL && !text_copy(to->scope, sizeof to->scope, e->scope))
+        return why_set(tx->why, ERR_QUERY, "scope has more than %d characters", QUERY_SIZE - 1);
+    if (to->scope[0] && to->role >= ROLE_ADMIN)
+        return why_set(tx->why, ERR_BODY, "administrators look after all nodes: a scope goes with viewer and operator");
     if (e->hash != NULL)
         text_copy(to->password_hash, sizeof to->password_hash, e->hash);
     to->failures = 0;

@@ -75,7 +75,9 @@ struct fleet_store_ops {
                                unsigned *count, struct why *why);
 
     enum err (*image_get)(struct fleet_store *s, const char *id, struct image *to, struct why *why);
-    enum err (*image_find_name)(struct fleet_store *s, const char *name, struct image *to, struct why *why);
+    /* Names are unique in an organisation, those of users everywhere. */
+    enum err (*image_find_name)(struct fleet_store *s, const char *org, const char *name, struct image *to,
+                                struct why *why);
     enum err (*image_put)(struct fleet_store *s, const struct image *image, struct why *why);
     enum err (*image_delete)(struct fleet_store *s, const char *id, struct why *why);
     /* Newest first; `after` is the id of the last row of the page before. */
@@ -86,7 +88,8 @@ struct fleet_store_ops {
     enum err (*blob_uses)(struct fleet_store *s, const char *sha256, int64_t *images, struct why *why);
 
     enum err (*job_get)(struct fleet_store *s, const char *id, struct job *to, struct why *why);
-    enum err (*job_find_name)(struct fleet_store *s, const char *name, struct job *to, struct why *why);
+    enum err (*job_find_name)(struct fleet_store *s, const char *org, const char *name, struct job *to,
+                              struct why *why);
     enum err (*job_put)(struct fleet_store *s, const struct job *job, struct why *why);
     /* Newest first. */
     enum err (*job_list)(struct fleet_store *s, const char *after, struct job *to, unsigned max, unsigned *count,

@@ -33,6 +33,7 @@ struct node {
     char key_digests[DIGESTS_SIZE];         /* of its eFuses, as it reported them; "" when it takes unsigned images */
     char expected_version[FW_VERSION_SIZE]; /* of its last successful execution */
     char tags[TAGS_SIZE];
+    char org[ID_LEN + 1];    /* the organisation that it belongs to; "": the house */
     uint32_t secure_version; /* floor of its eFuses, 0 when it tells none */
     int64_t slot_bytes;      /* of the slot that takes updates, 0 when it tells none */
     bool is_online;
@@ -45,10 +46,18 @@ struct node {
     time_ms subscribed_at;               /* last time it began to listen on otaurl; 0 when it is not listening */
 };
 
+#define ORG_PREFIX "org-" /* how ids of organisations begin; no user's and no node's does */
+
+/* One tenant of the server: nodes, images, jobs, groups, keys and users that the others do not see. */
+struct organisation {
+    char id[ID_LEN + 1], name[NAME_SIZE];
+    time_ms created_at;
+};
+
 struct group {
     char id[ID_LEN + 1], name[NAME_SIZE], parent_id[ID_LEN + 1], type[65], description[NAME_SIZE], custom_data[513];
     char query[QUERY_SIZE]; /* "" when its nodes are named; else it has no named nodes */
-    char owner[ID_LEN + 1]; /* the user whose group it is; "": the administrators' */
+    char owner[ID_LEN + 1]; /* the user whose group it is; else the organisation's administrators', "": the house's */
     time_ms created_at;
     int64_t total; /* named nodes; kept by the store */
 };
@@ -57,6 +66,7 @@ struct image {
     char id[ID_LEN + 1], name[NAME_SIZE], type[65], model[65], fw_version[FW_VERSION_SIZE], project_name[33],
         platform[33], sha256[SHA256_TEXT], md5[MD5_TEXT], uploader[NAME_SIZE];
     char signed_by[DIGESTS_SIZE]; /* digests of the keys whose signatures it carries */
+    char org[ID_LEN + 1];
     uint32_t secure_version;
     int64_t size_bytes;
     bool is_archived, is_ready; /* not ready: an upload was announced, nothing confirmed */
@@ -93,6 +103,8 @@ struct job {
     char query[QUERY_SIZE];   /* a rule: nodes that fit it; "" when none */
     char exclude[QUERY_SIZE]; /* nodes that fit it are left out; "" when none */
     char plan[PLAN_SIZE];     /* rollout.h; "" when none */
+    char org[ID_LEN + 1];     /* it is for nodes of this organisation alone */
+    char scope[QUERY_SIZE];   /* and for nodes that fit this: who started it looks after no others; "": all */
     time_ms created_at, ended_at;
     time_ms expires_at; /* its timeout, or the end of its validity; 0: never */
     time_ms valid_from; /* its validity; 0: at once */
@@ -232,6 +244,7 @@ enum card_kind {
     CARD_SIGNED = 29,          /* image/signed image: by which keys, when, by whom */
     CARD_VARIANT = 30,         /* job/image: what nodes with a key of their own are given */
     CARD_VARIANT_OF = 31,      /* image/job */
+    CARD_ORG = 32,             /* id of an organisation: its name, since when */
     CARD_HELD = 18,            /* job that waits for a second person: who had a hand in it last */
 };
 #define CARD_KEY_SIZE 200
@@ -258,6 +271,8 @@ enum role {
 
 struct user {
     char id[ID_LEN + 1], name[NAME_SIZE], password_hash[128], code[CODE_SIZE];
+    char org[ID_LEN + 1];   /* "": the house */
+    char scope[QUERY_SIZE]; /* the nodes that the user looks after; "": all of the organisation */
     enum role role;
     bool is_verified, is_disabled;
     unsigned failures;    /* wrong passwords and codes since the last right one */

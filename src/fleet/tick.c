@@ -307,7 +307,7 @@ static enum err recount(struct ticking *t, struct active *a, struct job_state *s
     struct tx *tx = t->tx;
     int64_t nodes = 0;
     enum err err = ERR_NONE;
-    if (job_is_cheap_to_count(a) && state->audience >= 0)
+    if (job_is_cheap_to_count(tx, a) && state->audience >= 0)
         return ERR_NONE;
     if ((err = tx->db->node_count(tx->s, &nodes, tx->why)) != ERR_NONE)
         return err;

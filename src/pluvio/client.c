@@ -108,19 +108,24 @@ enum err client_save(const struct client *c, struct why *why)
 static enum err call_once(struct client *c, const char *method, const char *path, const char *body,
                           struct http_answer *answer, struct why *why)
 {
-    struct buf url = {0}, token = {0};
+    struct buf url = {0}, token = {0}, organisation = {0};
+    const char *org = getenv("PLUVIO_ORGANISATION");
+    if (org != NULL)
+        buf_addf(&organisation, "Pluvio-Organisation: %s", org);
     buf_addf(&url, "%s%s", c->server, path);
     buf_addf(&token, "Authorization: %s", c->access);
     struct http_call call = {.method = method,
                              .url = url.at,
                              .body_fd = -1,
                              .ca_file = c->ca_file,
-                             .headers = {"Content-Type: application/json", c->access[0] ? token.at : NULL}};
+                             .headers = {"Content-Type: application/json", c->access[0] ? token.at : NULL,
+                                         c->access[0] ? organisation.at : NULL}};
     if (body != NULL)
         call.body = bytes_of_text(body);
     enum err err = http_call(&call, answer, why);
     buf_deinit(&url);
     buf_deinit(&token);
+    buf_deinit(&organisation);
     return err;
 }
 

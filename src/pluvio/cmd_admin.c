@@ -14,6 +14,7 @@ static const struct option_row no_rows[] = {{NULL, 0, NULL, NULL}};
 static const struct option_row user_rows[] = {
     {"role", 'r', "ROLE", "user, viewer, operator, admin or super_admin (default: user)"},
     {"password-file", 'p', "FILE", "File whose first line is the password (- is standard input)"},
+    {"scope", 's', "QUERY", "The nodes that the user looks after: \"tag = 'site:rome'\" (\"\": all)"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -54,6 +55,21 @@ CALL(user_delete, {{no_rows, "NAME", "Delete a user, with what is theirs alone."
                    NULL,
                    "User %s deleted.",
                    NULL})
+CALL(org_add,
+     {{no_rows, "NAME", "Make an organisation: its nodes, images, jobs and users are seen by nobody else.", 1, 1},
+      "POST",
+      "/v1/admin/organisations",
+      {"name"},
+      NULL,
+      "%s",
+      "organisation_id"})
+CALL(org_delete, {{no_rows, "ORGANISATION-ID", "Delete an empty organisation.", 1, 1},
+                  "DELETE",
+                  "/v1/admin/organisations",
+                  {"?organisation_id"},
+                  NULL,
+                  "Organisation %s deleted.",
+                  NULL})
 CALL(token_add, {{token_rows, "NAME", "Make an API token of your own. It is shown once.", 1, 1},
                  "POST",
                  "/v1/user/tokens",
@@ -257,6 +273,26 @@ enum err command_user_list(int argc, char **argv, struct why *why)
                                          .print_head = print_user_head,
                                          .print_row = print_user};
     return list_all(&users, argc, argv, why);
+}
+
+static void print_org_head(void)
+{
+    printf("%s%-24s %s%s\n", style(STYLE_BOLD), "ORGANISATION-ID", "NAME", style(STYLE_NONE));
+}
+
+static void print_org(const struct json *org)
+{
+    printf("%-24s %s\n", text_of(org, "organisation_id"), text_of(org, "name"));
+}
+
+enum err command_org_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing orgs = {.path = "/v1/admin/organisations",
+                                        .members = "organisations",
+                                        .help = "List organisations; PLUVIO_ORGANISATION names the one to act in.",
+                                        .print_head = print_org_head,
+                                        .print_row = print_org};
+    return list_all(&orgs, argc, argv, why);
 }
 
 static void print_token_head(void)

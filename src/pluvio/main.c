@@ -92,6 +92,9 @@ static const struct command {
     {"user", "list", "List users", command_user_list},
     {"user", "edit", "Change a user's role or password", command_user_edit},
     {"user", "delete", "Delete a user", command_user_delete},
+    {"org", "add", "Make an organisation", command_org_add},
+    {"org", "list", "List organisations", command_org_list},
+    {"org", "delete", "Delete an empty one", command_org_delete},
     {"token", "add", "Make an API token", command_token_add},
     {"token", "list", "List your API tokens", command_token_list},
     {"token", "delete", "Withdraw an API token", command_token_delete},
@@ -265,7 +268,8 @@ static int print_manual(void)
     }
     printf(
         ".SH ENVIRONMENT\n.TP\n.B PLUVIO_SERVER\nThe server, in place of the session's.\n.TP\n.B PLUVIO_TOKEN\n"
-        "An API token, in place of the session.\n.TP\n.B PLUVIO_CA_FILE\nThe authority to trust.\n.TP\n"
+        "An API token, in place of the session.\n.TP\n.B PLUVIO_ORGANISATION\nThe organisation to act in, for super "
+        "administrators.\n.TP\n.B PLUVIO_CA_FILE\nThe authority to trust.\n.TP\n"
         ".B PLUVIO_SESSION\nThe file of the session.\n.TP\n.B NO_COLOR\nNo colours.\n"
         ".SH EXIT STATUS\n0 success; 1 a watched job did not succeed everywhere; 64 wrong usage; 65 bad input; 66 not "
         "found; 69 server not reached; 73 exists already; 74 input or output failed; 77 not logged in or not "

@@ -59,6 +59,7 @@ struct stream {
     struct MHD_Connection *connection;
     int64_t after;
     struct buf waiting;
+    struct fleet_view *view; /* NULL: everything */
     size_t sent;
     time_t beat_at;
     bool is_suspended, is_rung;
@@ -242,7 +243,8 @@ static ssize_t read_stream(void *cls, uint64_t at, char *to, size_t max)
             return (ssize_t)n;
         }
         s->waiting.len = s->sent = 0;
-        if (rest_stream(s->http->config.rest, &s->after, &s->waiting, &why) != ERR_NONE || s->waiting.is_failed)
+        if (rest_stream(s->http->config.rest, s->view, &s->after, &s->waiting, &why) != ERR_NONE ||
+            s->waiting.is_failed)
             return MHD_CONTENT_READER_END_WITH_ERROR;
         time_t now = time(NULL);
         if (s->waiting.len == 0 && now - s->beat_at >= HEARTBEAT_S)
@@ -277,16 +279,28 @@ static void free_stream(void *cls)
         }
     pthread_mutex_unlock(&s->http->lock);
     buf_deinit(&s->waiting);
+    free(s->view);
     free(s);
 }
 
 static struct MHD_Response *stream_response(struct exchange *x)
 {
+    struct fleet_view view;
     struct stream *s = calloc(1, sizeof *s);
-    if (s == NULL)
+    bool has_view = rest_view(x->http->config.rest, &x->request, &view);
+    struct fleet_view *kept = has_view ? malloc(sizeof *kept) : NULL; /* most streams see everything */
+    if (s == NULL || (has_view && kept == NULL)) {
+        free(s);
+        free(kept);
         return NULL;
-    *s = (struct stream){
-        .http = x->http, .connection = x->connection, .after = x->response.stream_after, .beat_at = time(NULL)};
+    }
+    if (has_view)
+        *kept = view;
+    *s = (struct stream){.http = x->http,
+                         .connection = x->connection,
+                         .view = kept,
+                         .after = x->response.stream_after,
+                         .beat_at = time(NULL)};
     buf_add_text(&s->waiting, ": welcome\n\n"); /* so that proxies and clients see the stream open at once */
     pthread_mutex_lock(&x->http->lock);
     s->next = x->http->streams;

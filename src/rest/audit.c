@@ -116,15 +116,17 @@ static void write_view(struct json_out *out, const char *name, const struct buf 
 enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q,
                const struct buf *before, const struct buf *after, struct why *why)
 {
-    static const char *const names[] = {"node_id",    "nodeid",    "group_id",     "ota_job_id", "ota_image_id",
-                                        "user_id",    "user_name", "operation",    "archive",    "token_id",
-                                        "force_push", "activate",  "authority_id", "webhook_id"};
+    static const char *const names[] = {
+        "node_id", "nodeid",   "group_id",   "ota_job_id", "ota_image_id", "user_id",    "user_name",       "operation",
+        "archive", "token_id", "force_push", "activate",   "authority_id", "webhook_id", "organisation_id", "file_id"};
     struct buf text = {0};
     struct json_out out;
     json_out_init(&out, &text);
     json_out_object(&out, NULL);
     json_out_int(&out, "at", q->now);
     json_out_text(&out, "who", q->user.name);
+    if (q->org[0])
+        json_out_text(&out, "organisation_id", q->org);
     json_out_text(&out, "what", route->audit);
     json_out_text(&out, "path", q->path);
     json_out_object(&out, "query");
@@ -145,12 +147,26 @@ enum err audit(struct rest *rest, const struct rest_route *route, const struct r
 struct lister {
     struct audit_visitor v;
     struct json_out out;
+    const char *org; /* whose entries */
     int64_t max, count, last;
 };
+
+static bool is_entry_of(const char *entry, const char *org)
+{
+    struct json *doc;
+    if (json_parse(bytes_of_text(entry), &doc, NULL) != ERR_NONE)
+        return false;
+    const char *told = member_text(doc, "organisation_id");
+    bool is_its = strcmp(told ? told : "", org) == 0;
+    json_free(doc);
+    return is_its;
+}
 
 static bool write_entry(struct audit_visitor *v, int64_t number, const char *hash, const char *entry)
 {
     struct lister *l = (struct lister *)v;
+    if (!is_entry_of(entry, l->org))
+        return true;
     json_out_object(&l->out, NULL);
     json_out_int(&l->out, "number", number);
     json_out_text(&l->out, "hash", hash);
@@ -163,7 +179,7 @@ static bool write_entry(struct audit_visitor *v, int64_t number, const char *has
 HANDLER(get_audit)
 {
     int64_t first, max;
-    struct lister l = {.v = {write_entry}};
+    struct lister l = {.v = {write_entry}, .org = q->org};
     enum err err = query_int(q, "start_id", 1, INT64_MAX, 1, &first, why);
     if (err == ERR_NONE)
         err = query_int(q, "num_records", 1, ENTRY_PAGE, ENTRY_PAGE, &max, why);

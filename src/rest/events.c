@@ -63,12 +63,18 @@ void rest_webhook_body(const struct webhook *hook, const struct event *events, u
     json_out_end_object(&out);
 }
 
-enum err rest_stream(struct rest *rest, int64_t *after, struct buf *to, struct why *why)
+enum err rest_stream(struct rest *rest, const struct fleet_view *view, int64_t *after, struct buf *to, struct why *why)
 {
     struct event events[STREAM_BATCH];
     unsigned count = 0;
     bool is_gap = false;
-    enum err err = fleet_events(rest->fleet, *after, events, STREAM_BATCH, &count, &is_gap, why);
+    int64_t last = 0;
+    struct fleet seen = *rest->fleet;
+    seen.view = view;
+    /* What the view hides is not looked through again: all up to here is told below. */
+    enum err err = view ? fleet_event_last(&seen, &last, why) : ERR_NONE;
+    if (err == ERR_NONE)
+        err = fleet_events(&seen, *after, events, STREAM_BATCH, &count, &is_gap, why);
     if (err == ERR_NONE && is_gap)
         buf_add_text(to, "event: reset\ndata: {}\n\n"); /* the reader's cursor is too old: load everything anew */
     for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
@@ -77,6 +83,8 @@ enum err rest_stream(struct rest *rest, int64_t *after, struct buf *to, struct w
         buf_add_text(to, "\n\n");
         *after = events[i].id;
     }
+    if (err == ERR_NONE && count < STREAM_BATCH && last > *after)
+        *after = last;
     return err;
 }
 

@@ -167,6 +167,11 @@ static const struct rest_route routes[] = {
     {"PUT", "/v1/admin/users", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, put_admin_user, "user.edit", false},
     {"DELETE", "/v1/admin/users", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, delete_admin_user, "user.delete", false},
     {"PUT", "/v1/admin/user_role", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, put_user_role, "user.role", false},
+    {"GET", "/v1/admin/organisations", REST_TOKEN, RIGHT_SUPER, REST_NO_BODY, get_organisations, NULL, false},
+    {"POST", "/v1/admin/organisations", REST_TOKEN, RIGHT_SUPER, REST_BODY_MEMORY, post_organisation,
+     "organisation.add", false},
+    {"DELETE", "/v1/admin/organisations", REST_TOKEN, RIGHT_SUPER, REST_NO_BODY, delete_organisation,
+     "organisation.delete", false},
     {"GET", "/v1/admin/audit", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_audit, NULL, false},
     {"GET", "/v1/admin/audit/verify", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, get_audit_verify, NULL, false},
     {"GET", "/v1/admin/events", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_events, NULL, false},
@@ -369,6 +374,57 @@ static enum err check_node(struct rest *rest, const struct rest_request *q, stru
     return is_out ? why_set(why, ERR_UNAUTHORIZED, "node %s is deactivated", q->node_id) : ERR_NONE;
 }
 
+/* What concerns the whole server: brokers, certificates, everybody's events. */
+static bool is_of_the_house(const struct rest_route *route)
+{
+    static const char *const paths[] = {"/metrics",
+                                        "/v1/admin/authorities",
+                                        "/v1/admin/webhooks",
+                                        "/v1/admin/webhooks/deliveries",
+                                        "/v1/admin/webhooks/replay",
+                                        "/v1/admin/simulators",
+                                        "/v1/admin/audit/verify",
+                                        "/v1/admin/organisations"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (strcmp(paths[i], route->path) == 0)
+            return true;
+    return false;
+}
+
+/* A user acts in their own organisation; who may do everything in the house acts in the one that the header names. */
+static enum err choose_org(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct why *why)
+{
+    struct organisation known;
+    const char *named = q->header(q, "Pluvio-Organisation");
+    text_copy(q->org, sizeof q->org, q->user.org);
+    if (named != NULL && *named && strcmp(named, q->org) != 0 && route->right != RIGHT_SELF) {
+        if (q->user.org[0] != '\0' || q->user.role != ROLE_SUPER)
+            return why_set(why, ERR_FORBIDDEN, "%s does not act for other organisations", q->user.name);
+        enum err err = fleet_org_get(rest->fleet, named, &known, why);
+        if (err != ERR_NONE)
+            return err;
+        text_copy(q->org, sizeof q->org, named);
+    }
+    return q->org[0] == '\0' || !is_of_the_house(route)
+               ? ERR_NONE
+               : why_set(why, ERR_FORBIDDEN, "%s %s concerns the whole server, and is for its own people", q->method,
+                         q->path);
+}
+
+bool rest_view(const struct rest *rest, const struct rest_request *q, struct fleet_view *to)
+{
+    /* End users see what is theirs, whoever made it. */
+    if (q->user.id[0] == '\0' || q->user.role == ROLE_USER)
+        return false;
+    const char *scope = q->user.role >= ROLE_ADMIN ? "" : q->user.scope;
+    if (q->org[0] == '\0' && *scope == '\0' && !fleet_has_orgs(rest->fleet, q->now))
+        return false;
+    /* A scope was read when it was given; one that cannot be read now shows nothing. */
+    if (fleet_view_init(to, q->org, scope, q->now, NULL) != ERR_NONE)
+        to->scope.count = 0;
+    return true;
+}
+
 /* A URL to upload to is one URL, whether the bytes come in one piece or in several. */
 static const char *signed_method(const struct rest_request *q)
 {
@@ -398,6 +454,8 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
         return err;
     if (q->user.is_disabled)
         return why_set(why, ERR_UNAUTHORIZED, "the user %s is disabled", q->user.name);
+    if ((err = choose_org(rest, route, q, why)) != ERR_NONE)
+        return err;
     if ((err = ask_limit(rest->users, q->user.id, q->now, why)) != ERR_NONE)
         return err;
     return user_may(&q->user, route->right) ? ERR_NONE
@@ -499,6 +557,14 @@ static enum err handle_audited(struct rest *rest, const struct rest_route *route
 void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct rest_response *p)
 {
     struct why why = {{0}};
+    struct fleet_view view;
+    struct rest own = *rest;
+    struct fleet seen = *rest->fleet;
+    own.fleet = &seen;
+    if (rest_view(rest, q, &view)) {
+        seen.view = &view;
+        rest = &own;
+    }
     rest_response_init(p);
     enum err err = route->audit ? handle_audited(rest, route, q, p, &why) : route->handle(rest, q, p, &why);
     if (err == ERR_NONE && p->body.is_failed)

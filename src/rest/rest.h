@@ -49,6 +49,7 @@ struct rest_request {
     /* Set by the route table. */
     char parameter[80], second_parameter[80]; /* the path's variable parts */
     struct user user;                         /* routes that need a token */
+    char org[ID_LEN + 1];                     /* the organisation that is acted in; "": the house */
     char session[SESSION_SIZE];               /* of an access token; "" for API tokens */
     bool is_gate_changed;                     /* set by handlers */
 };
@@ -142,8 +143,12 @@ void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_
 /* Writes an error as RainMaker does. */
 void rest_fail(struct rest_response *p, enum err err, const struct why *why);
 
-/* The events after `*after` in the form of server-sent events; `*after` moves on.  Nothing new appends nothing. */
-enum err rest_stream(struct rest *rest, int64_t *after, struct buf *to, struct why *why);
+/* The events after `*after` that `view` (NULL: all) shows, in the form of server-sent events; `*after` moves on.
+ * Nothing new appends nothing. */
+enum err rest_stream(struct rest *rest, const struct fleet_view *view, int64_t *after, struct buf *to, struct why *why);
+
+/* What of the fleet the request may see; false: all of it, and `*to` is not set. */
+bool rest_view(const struct rest *rest, const struct rest_request *q, struct fleet_view *to);
 
 /* What a webhook is sent. */
 void rest_webhook_body(const struct webhook *hook, const struct event *events, unsigned count, bool is_gap,

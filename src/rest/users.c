@@ -14,6 +14,10 @@ static void write_user(struct json_out *out, const struct user *u, time_ms now)
     json_out_text(out, "user_id", u->id);
     json_out_text(out, "user_name", u->name);
     json_out_text(out, "role", role_text(u->role));
+    if (u->org[0])
+        json_out_text(out, "organisation_id", u->org);
+    if (u->scope[0])
+        json_out_text(out, "scope", u->scope);
     json_out_bool(out, "verified", u->is_verified);
     json_out_bool(out, "disabled", u->is_disabled);
     json_out_int(out, "created_at", u->created_at / 1000);
@@ -54,11 +58,17 @@ static enum err read_edit(struct rest *rest, const struct rest_request *q, const
                           struct user_edit *edit, char hash[static PASSWORD_HASH_SIZE], struct why *why)
 {
     const char *role = member_text(doc, "role"), *password = member_text(doc, "password");
+    struct fleet_view view;
     *edit = (struct user_edit){.hash = NULL};
     edit->has_disabled = json_bool(json_get(doc, "disabled"), &edit->is_disabled);
     if (role != NULL && !role_find(role, &edit->role))
         return why_set(why, ERR_BODY, "role must be one of user, viewer, operator, admin, super_admin");
     edit->has_role = role != NULL;
+    edit->scope = json_text(json_get(doc, "scope"));
+    if (edit->scope != NULL && fleet_view_init(&view, "", edit->scope, q->now, why) != ERR_NONE)
+        return why_add(why, ERR_QUERY, "scope");
+    if (edit->has_role && edit->role == ROLE_SUPER && q->org[0])
+        return why_set(why, ERR_FORBIDDEN, "super_admin is a role of the house alone");
     if (edit->has_role && edit->role > q->user.role)
         return why_set(why, ERR_FORBIDDEN, "nobody gives a higher role than their own");
     if (password == NULL)
@@ -84,6 +94,9 @@ HANDLER(post_admin_user)
         err = why_set(why, ERR_USER_PASSWORD, "password is missing");
     if (err == ERR_NONE)
         err = fleet_user_add(rest->fleet, name, hash, edit.role, q->now, &user, why);
+    edit.hash = NULL; /* it is there */
+    if (err == ERR_NONE && edit.scope != NULL)
+        err = fleet_user_edit(rest->fleet, user.id, &edit, q->now, &user, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         json_out_text(&out, "user_id", user.id);

@@ -68,6 +68,22 @@ curl -s --cacert "$work/data/keys/ca.crt" -o "$work/signed.bin" "$(rest GET "/v1
 pluvio sign info "$work/signed.bin" --json | grep -q "$digest" || die "the signature: $(pluvio sign info "$work/signed.bin")"
 refused 'no key named' pluvio image sign "$signed" other
 
+# An organisation of its own, and a user who looks after some nodes
+org=$(pluvio org add Others)
+pluvio org list | grep -q "$org  *Others" || die "org list"
+PLUVIO_ORGANISATION=$org pluvio user add other@x.org --role admin --password-file "$work/password" >/dev/null
+other() { PLUVIO_SESSION=$work/other.json "$bin/pluvio" "$@"; }
+other login --server "http://127.0.0.1:$http" --user other@x.org --password-file "$work/password" >/dev/null
+[ "$(other node list | wc -l)" = 1 ] || die "the others see: $(other node list)"
+refused 'concerns the whole server' other org list
+! other image list | grep -q blinky || die "the others see images"
+PLUVIO_ORGANISATION=$org pluvio node add theirs --out "$work/theirs" >/dev/null
+[ "$(other node list | tail -n +2 | cut -d' ' -f1)" = theirs ] || die "their node: $(other node list)"
+! pluvio node list | grep -q theirs || die "the house sees the others' node"
+pluvio user edit op@x.org --scope "tag = 'site:roof'" >/dev/null
+[ "$(PLUVIO_SESSION=$work/op.json "$bin/pluvio" node list | tail -n +2 | cut -d' ' -f1 | xargs)" = n1 ] || die "scope"
+refused 'still has' pluvio org delete "$org"
+
 # A package, and a file that belongs to an image
 mkdir "$work/package" && cp "$bin/blinky-1.1.0.bin" "$work/package/blinky.bin" && cp "$bin/blinky-1.0.0.bin" "$work/package/bootloader.bin"
 (cd "$work/package" && zip -q ../blinky_1.1.0.zip blinky.bin bootloader.bin)

@@ -165,6 +165,9 @@ class Examples:
         last = call("GET", "/v1/admin/webhooks")["webhooks"][0]["last_event"]
         call("POST", "/v1/admin/webhooks/replay", body={"webhook_id": hook, "from_event": last})
         call("DELETE", "/v1/admin/webhooks", {"webhook_id": hook})
+        org = call("POST", "/v1/admin/organisations", body={"name": "Others"})["organisation_id"]
+        call("GET", "/v1/admin/organisations")
+        call("DELETE", "/v1/admin/organisations", {"organisation_id": org})
         call("GET", "/v1/admin/audit")
         call("GET", "/v1/admin/audit/verify")
 

@@ -427,21 +427,24 @@ static enum err mem_image_get(struct fleet_store *port, const char *id, struct i
     return get(of(port), IMAGES, id, to, sizeof *to);
 }
 
-static enum err mem_image_find_name(struct fleet_store *port, const char *name, struct image *to, struct why *why)
+static enum err mem_image_find_name(struct fleet_store *port, const char *org, const char *name, struct image *to,
+                                    struct why *why)
 {
+    char key[ROW_KEY_SIZE];
     (void)why;
-    return get_by(of(port), IMAGE_NAMES, name, IMAGES, to, sizeof *to);
+    return get_by(of(port), IMAGE_NAMES, key_text(key, org, name, NULL), IMAGES, to, sizeof *to);
 }
 
 static enum err mem_image_put(struct fleet_store *port, const struct image *image, struct why *why)
 {
     struct memory_store *s = of(port);
     int64_t number;
+    char key[ROW_KEY_SIZE];
     s->version++;
     enum err err = number_row(s, IMAGE_ORDER, image->id, &number, why);
     if (err == ERR_NONE)
         err = put(s, IMAGES, image->id, image, sizeof *image, why);
-    return err ? err : put_text(s, IMAGE_NAMES, image->name, image->id, why);
+    return err ? err : put_text(s, IMAGE_NAMES, key_text(key, image->org, image->name, NULL), image->id, why);
 }
 
 static enum err mem_image_delete(struct fleet_store *port, const char *id, struct why *why)
@@ -449,12 +452,12 @@ static enum err mem_image_delete(struct fleet_store *port, const char *id, struc
     struct memory_store *s = of(port);
     struct image image;
     int64_t number = 0;
-    char text[20];
+    char text[20], key[ROW_KEY_SIZE];
     if (get(s, IMAGES, id, &image, sizeof image) != ERR_NONE)
         return ERR_NONE;
     s->version++;
     get(s, NUMBERS, id, &number, sizeof number);
-    enum err err = drop(s, IMAGE_NAMES, image.name, why);
+    enum err err = drop(s, IMAGE_NAMES, key_text(key, image.org, image.name, NULL), why);
     if (err == ERR_NONE)
         err = drop(s, IMAGE_ORDER, number_text(text, number), why);
     if (err == ERR_NONE)
@@ -507,10 +510,12 @@ static enum err mem_job_get(struct fleet_store *port, const char *id, struct job
     return get(of(port), JOBS, id, to, sizeof *to);
 }
 
-static enum err mem_job_find_name(struct fleet_store *port, const char *name, struct job *to, struct why *why)
+static enum err mem_job_find_name(struct fleet_store *port, const char *org, const char *name, struct job *to,
+                                  struct why *why)
 {
+    char key[ROW_KEY_SIZE];
     (void)why;
-    return get_by(of(port), JOB_NAMES, name, JOBS, to, sizeof *to);
+    return get_by(of(port), JOB_NAMES, key_text(key, org, name, NULL), JOBS, to, sizeof *to);
 }
 
 static const char *active_key(char key[ROW_KEY_SIZE], const struct job *job, int64_t number)
@@ -524,17 +529,17 @@ static enum err mem_job_put(struct fleet_store *port, const struct job *job, str
     struct memory_store *s = of(port);
     struct job before;
     int64_t number;
-    char key[ROW_KEY_SIZE];
+    char key[ROW_KEY_SIZE], name_key[ROW_KEY_SIZE];
     s->version++;
     enum err err = number_row(s, JOB_ORDER, job->id, &number, why);
     if (err == ERR_NONE && get(s, JOBS, job->id, &before, sizeof before) == ERR_NONE &&
-        (err = drop(s, JOB_NAMES, before.name, why)) == ERR_NONE)
+        (err = drop(s, JOB_NAMES, key_text(name_key, before.org, before.name, NULL), why)) == ERR_NONE)
         err = drop(s, JOB_QUEUE, active_key(key, &before, number), why);
     if (err == ERR_NONE && job->status == JOB_ACTIVE)
         err = put_text(s, JOB_QUEUE, active_key(key, job, number), job->id, why);
     if (err == ERR_NONE)
         err = put(s, JOBS, job->id, job, sizeof *job, why);
-    return err ? err : put_text(s, JOB_NAMES, job->name, job->id, why);
+    return err ? err : put_text(s, JOB_NAMES, key_text(name_key, job->org, job->name, NULL), job->id, why);
 }
 
 static enum err mem_job_list(struct fleet_store *port, const char *after, struct job *to, unsigned max, unsigned *count,

@@ -27,7 +27,8 @@ enum err db_member_list(struct fleet_store *tx, const char *group_id, const char
 enum err db_groups_of_node(struct fleet_store *tx, const char *node_id, struct membership *to, unsigned max,
                            unsigned *count, struct why *why);
 enum err db_image_get(struct fleet_store *tx, const char *id, struct image *to, struct why *why);
-enum err db_image_find_name(struct fleet_store *tx, const char *name, struct image *to, struct why *why);
+enum err db_image_find_name(struct fleet_store *tx, const char *org, const char *name, struct image *to,
+                            struct why *why);
 enum err db_image_put(struct fleet_store *tx, const struct image *image, struct why *why);
 enum err db_image_delete(struct fleet_store *tx, const char *id, struct why *why);
 enum err db_image_list(struct fleet_store *tx, const char *after, struct image *to, unsigned max, unsigned *count,
@@ -35,7 +36,7 @@ enum err db_image_list(struct fleet_store *tx, const char *after, struct image *
 enum err db_image_uses(struct fleet_store *tx, const char *id, int64_t *jobs, int64_t *active_jobs, struct why *why);
 enum err db_blob_uses(struct fleet_store *tx, const char *sha256, int64_t *images, struct why *why);
 enum err db_job_get(struct fleet_store *tx, const char *id, struct job *to, struct why *why);
-enum err db_job_find_name(struct fleet_store *tx, const char *name, struct job *to, struct why *why);
+enum err db_job_find_name(struct fleet_store *tx, const char *org, const char *name, struct job *to, struct why *why);
 enum err db_job_put(struct fleet_store *tx, const struct job *job, struct why *why);
 enum err db_job_list(struct fleet_store *tx, const char *after, struct job *to, unsigned max, unsigned *count,
                      struct why *why);

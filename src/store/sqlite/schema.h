@@ -66,6 +66,30 @@ static const char *const migrations[] = {
     " is_verified INT, is_disabled INT, failures INT, locked_until INT, code_until INT, created_at INT);"
     "CREATE TABLE tokens (digest TEXT PRIMARY KEY, user_id TEXT, expires_at INT) WITHOUT ROWID;"
     "CREATE INDEX tokens_user ON tokens (user_id);",
+    /* 2: organisations, in which names are unique, and scopes of users and their jobs */
+    "ALTER TABLE nodes ADD COLUMN org TEXT DEFAULT '';"
+    "ALTER TABLE users ADD COLUMN org TEXT DEFAULT '';"
+    "ALTER TABLE users ADD COLUMN scope TEXT DEFAULT '';"
+    "CREATE TABLE images2 (id TEXT PRIMARY KEY, name TEXT, type TEXT, model TEXT, fw_version TEXT, project_name TEXT,"
+    " platform TEXT, sha256 TEXT, md5 TEXT, uploader TEXT, signed_by TEXT, secure_version INT, size_bytes INT,"
+    " is_archived INT, is_ready INT, uploaded_at INT, org TEXT);"
+    "INSERT INTO images2 SELECT *, '' FROM images ORDER BY rowid;"
+    "DROP TABLE images;"
+    "ALTER TABLE images2 RENAME TO images;"
+    "CREATE UNIQUE INDEX images_name ON images (org, name);"
+    "CREATE INDEX images_sha256 ON images (sha256);"
+    "CREATE TABLE jobs2 (id TEXT PRIMARY KEY, name TEXT, image_id TEXT, owner TEXT, description TEXT, groups TEXT,"
+    " query TEXT, exclude TEXT, plan TEXT, stop_reason TEXT, metadata TEXT, status INT, is_paused INT, is_archived INT,"
+    " is_force_push INT, is_continuous INT, needs_approval INT, notifies INT, gives_image INT, is_host_mcu INT,"
+    " skips_project INT, is_for_everyone INT, has_named_nodes INT, priority INT, created_at INT, ended_at INT,"
+    " expires_at INT, valid_from INT, is_serial INT, serial_max INT, serial_task_ms INT, serial_min_wait_ms INT,"
+    " serial_max_wait_ms INT, org TEXT, scope TEXT);"
+    "INSERT INTO jobs2 SELECT *, '', '' FROM jobs ORDER BY rowid;"
+    "DROP TABLE jobs;"
+    "ALTER TABLE jobs2 RENAME TO jobs;"
+    "CREATE UNIQUE INDEX jobs_name ON jobs (org, name);"
+    "CREATE INDEX jobs_image ON jobs (image_id);"
+    "CREATE INDEX jobs_active ON jobs (priority, created_at) WHERE status = 0;",
 };
 
 #endif

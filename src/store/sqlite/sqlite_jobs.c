@@ -31,13 +31,16 @@ static void read_image(struct run *r, struct image *i)
     i->is_archived = db_get_int(r) != 0;
     i->is_ready = db_get_int(r) != 0;
     i->uploaded_at = db_get_int(r);
+    db_get_text(r, i->org, sizeof i->org);
 }
 
-static enum err image_by(struct fleet_store *tx, enum statement statement, const char *key, struct image *to,
-                         struct why *why)
+static enum err image_by(struct fleet_store *tx, enum statement statement, const char *key, const char *second,
+                         struct image *to, struct why *why)
 {
     struct run r = db_start(tx, statement);
     db_text(&r, key);
+    if (second != NULL)
+        db_text(&r, second);
     bool is_found = db_next(&r);
     if (is_found)
         read_image(&r, to);
@@ -46,12 +49,13 @@ static enum err image_by(struct fleet_store *tx, enum statement statement, const
 
 enum err db_image_get(struct fleet_store *tx, const char *id, struct image *to, struct why *why)
 {
-    return image_by(tx, S_IMAGE_GET, id, to, why);
+    return image_by(tx, S_IMAGE_GET, id, NULL, to, why);
 }
 
-enum err db_image_find_name(struct fleet_store *tx, const char *name, struct image *to, struct why *why)
+enum err db_image_find_name(struct fleet_store *tx, const char *org, const char *name, struct image *to,
+                            struct why *why)
 {
-    return image_by(tx, S_IMAGE_NAME, name, to, why);
+    return image_by(tx, S_IMAGE_NAME, org, name, to, why);
 }
 
 enum err db_image_put(struct fleet_store *tx, const struct image *i, struct why *why)
@@ -65,6 +69,7 @@ enum err db_image_put(struct fleet_store *tx, const struct image *i, struct why 
     for (size_t k = 0; k < COUNT(numbers); k++)
         db_int(&r, numbers[k]);
     conn_of(tx)->store->version++;
+    db_text(&r, i->org);
     return db_execute(&r, why);
 }
 
@@ -144,13 +149,17 @@ static void read_job(struct run *r, struct job *j)
     j->serial_task_ms = db_get_int(r);
     j->serial_min_wait_ms = db_get_int(r);
     j->serial_max_wait_ms = db_get_int(r);
+    db_get_text(r, j->org, sizeof j->org);
+    db_get_text(r, j->scope, sizeof j->scope);
 }
 
-static enum err job_by(struct fleet_store *tx, enum statement statement, const char *key, struct job *to,
-                       struct why *why)
+static enum err job_by(struct fleet_store *tx, enum statement statement, const char *key, const char *second,
+                       struct job *to, struct why *why)
 {
     struct run r = db_start(tx, statement);
     db_text(&r, key);
+    if (second != NULL)
+        db_text(&r, second);
     bool is_found = db_next(&r);
     if (is_found)
         read_job(&r, to);
@@ -159,12 +168,12 @@ static enum err job_by(struct fleet_store *tx, enum statement statement, const c
 
 enum err db_job_get(struct fleet_store *tx, const char *id, struct job *to, struct why *why)
 {
-    return job_by(tx, S_JOB_GET, id, to, why);
+    return job_by(tx, S_JOB_GET, id, NULL, to, why);
 }
 
-enum err db_job_find_name(struct fleet_store *tx, const char *name, struct job *to, struct why *why)
+enum err db_job_find_name(struct fleet_store *tx, const char *org, const char *name, struct job *to, struct why *why)
 {
-    return job_by(tx, S_JOB_NAME, name, to, why);
+    return job_by(tx, S_JOB_NAME, org, name, to, why);
 }
 
 enum err db_job_put(struct fleet_store *tx, const struct job *j, struct why *why)
@@ -204,6 +213,8 @@ enum err db_job_put(struct fleet_store *tx, const struct job *j, struct why *why
     for (size_t i = 0; i < COUNT(numbers); i++)
         db_int(&r, numbers[i]);
     conn_of(tx)->store->version++;
+    db_text(&r, j->org);
+    db_text(&r, j->scope);
     return db_execute(&r, why);
 }
 

@@ -43,6 +43,7 @@ static void read_node(struct run *r, struct node *n)
     int64_t epoch = db_get_int(r);
     n->is_online = epoch == c->epoch;
     n->is_deactivated = db_get_int(r) != 0;
+    db_get_text(r, n->org, sizeof n->org);
     if (epoch != 0 && epoch != c->epoch) {
         n->subscribed_at = 0;
         n->presence_at = c->epoch_at;
@@ -73,6 +74,7 @@ static enum err write_node(struct fleet_store *tx, enum statement statement, con
         n->is_deactivated};
     for (size_t i = 0; i < COUNT(numbers); i++)
         db_int(&r, numbers[i]);
+    db_text(&r, n->org);
     return db_execute(&r, why);
 }
 
@@ -319,6 +321,8 @@ static void read_user(struct run *r, struct user *u)
     u->locked_until = db_get_int(r);
     u->code_until = db_get_int(r);
     u->created_at = db_get_int(r);
+    db_get_text(r, u->org, sizeof u->org);
+    db_get_text(r, u->scope, sizeof u->scope);
 }
 
 static enum err user_by(struct fleet_store *tx, enum statement statement, const char *key, struct user *to,
@@ -369,6 +373,8 @@ enum err db_user_put(struct fleet_store *tx, const struct user *u, struct why *w
                                u->locked_until, u->code_until,  u->created_at};
     for (size_t i = 0; i < COUNT(numbers); i++)
         db_int(&r, numbers[i]);
+    db_text(&r, u->org);
+    db_text(&r, u->scope);
     return db_execute(&r, why);
 }
 

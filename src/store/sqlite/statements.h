@@ -5,16 +5,16 @@
 #define NODE_COLUMNS                                                                                                   \
     "id,name,fw_version,type,subtype,model,project_name,platform,network_id,address,key_digests,expected_version,"     \
     "tags,secure_version,slot_bytes,is_astray,registered_at,activated_at,seen_at,booted_at,presence_at,subscribed_at," \
-    "epoch,is_deactivated"
+    "epoch,is_deactivated,org"
 #define GROUP_COLUMNS "id,name,parent_id,type,description,custom_data,query,owner,created_at,total"
 #define IMAGE_COLUMNS                                                                                                  \
     "id,name,type,model,fw_version,project_name,platform,sha256,md5,uploader,signed_by,secure_version,size_bytes,"     \
-    "is_archived,is_ready,uploaded_at"
+    "is_archived,is_ready,uploaded_at,org"
 #define JOB_COLUMNS                                                                                                    \
     "id,name,image_id,owner,description,groups,query,exclude,plan,stop_reason,metadata,status,is_paused,is_archived,"  \
     "is_force_push,is_continuous,needs_approval,notifies,gives_image,is_host_mcu,skips_project,is_for_everyone,"       \
     "has_named_nodes,priority,created_at,ended_at,expires_at,valid_from,is_serial,serial_max,serial_task_ms,"          \
-    "serial_min_wait_ms,serial_max_wait_ms"
+    "serial_min_wait_ms,serial_max_wait_ms,org,scope"
 #define STATE_COLUMNS                                                                                                  \
     "job_id,counts,failures,push_after,sweep_after,started,refused,audience,counted_at,phase,phase_at,gate_at,rate_"   \
     "at,"                                                                                                              \
@@ -28,7 +28,7 @@
     "has_slot=?13,offered_at=?14,updated_at=?15,node_ts=?17,invalid_node_ts=?18,timeline=timeline||?19"
 #define EVENT_COLUMNS "kind,at,node_id,job_id,image_id,info,state,percent"
 #define USER_COLUMNS                                                                                                   \
-    "id,name,password_hash,code,role,is_verified,is_disabled,failures,locked_until,code_until,created_at"
+    "id,name,password_hash,code,role,is_verified,is_disabled,failures,locked_until,code_until,created_at,org,scope"
 
 #define STATEMENTS(X)                                                                                                  \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
@@ -42,10 +42,10 @@
       "UPDATE nodes SET name=?2,fw_version=?3,type=?4,subtype=?5,model=?6,project_name=?7,platform=?8,network_id=?9,"  \
       "address=?10,key_digests=?11,expected_version=?12,tags=?13,secure_version=?14,slot_bytes=?15,is_astray=?16,"     \
       "registered_at=?17,activated_at=?18,seen_at=?19,booted_at=?20,presence_at=?21,subscribed_at=?22,epoch=?23,is_"   \
-      "deactivated=?24"                                                                                                \
+      "deactivated=?24,org=?25"                                                                                        \
       " WHERE id=?1")                                                                                                  \
     X(NODE_INSERT, "INSERT INTO nodes (" NODE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"  \
-                   "?16,?17,?18,?19,?20,?21,?22,?23,?24)")                                                             \
+                   "?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)")                                                         \
     X(NODE_LIST, "SELECT " NODE_COLUMNS " FROM nodes WHERE id>?1 ORDER BY id LIMIT ?2")                                \
     X(GROUP_GET, "SELECT " GROUP_COLUMNS " FROM groups WHERE id=?1")                                                   \
     X(GROUP_NAME, "SELECT " GROUP_COLUMNS " FROM groups WHERE owner=?1 AND name=?2")                                   \
@@ -62,27 +62,27 @@
     X(MEMBER_LIST, "SELECT node_id FROM members WHERE group_id=?1 AND node_id>?2 ORDER BY node_id LIMIT ?3")           \
     X(GROUPS_OF_NODE, "SELECT group_id,joined_at FROM members WHERE node_id=?1 ORDER BY group_id LIMIT ?2")            \
     X(IMAGE_GET, "SELECT " IMAGE_COLUMNS " FROM images WHERE id=?1")                                                   \
-    X(IMAGE_NAME, "SELECT " IMAGE_COLUMNS " FROM images WHERE name=?1")                                                \
+    X(IMAGE_NAME, "SELECT " IMAGE_COLUMNS " FROM images WHERE org=?1 AND name=?2")                                     \
     X(IMAGE_PUT,                                                                                                       \
-      "INSERT INTO images (" IMAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)"         \
+      "INSERT INTO images (" IMAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)"     \
       " ON CONFLICT (id) DO UPDATE SET name=?2,type=?3,model=?4,fw_version=?5,project_name=?6,platform=?7,"            \
       "sha256=?8,md5=?9,uploader=?10,signed_by=?11,secure_version=?12,size_bytes=?13,is_archived=?14,"                 \
-      "is_ready=?15,uploaded_at=?16")                                                                                  \
+      "is_ready=?15,uploaded_at=?16,org=?17")                                                                          \
     X(IMAGE_DELETE, "DELETE FROM images WHERE id=?1")                                                                  \
     X(IMAGE_LIST, "SELECT " IMAGE_COLUMNS " FROM images WHERE ?1='' OR rowid<(SELECT rowid FROM images WHERE id=?1)"   \
                   " ORDER BY rowid DESC LIMIT ?2")                                                                     \
     X(IMAGE_USES, "SELECT count(*),total(status=0) FROM jobs WHERE image_id=?1")                                       \
     X(BLOB_USES, "SELECT count(*) FROM images WHERE sha256=?1")                                                        \
     X(JOB_GET, "SELECT " JOB_COLUMNS " FROM jobs WHERE id=?1")                                                         \
-    X(JOB_NAME, "SELECT " JOB_COLUMNS " FROM jobs WHERE name=?1")                                                      \
+    X(JOB_NAME, "SELECT " JOB_COLUMNS " FROM jobs WHERE org=?1 AND name=?2")                                           \
     X(JOB_PUT, "INSERT INTO jobs (" JOB_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,"    \
-               "?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33)"                                  \
+               "?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35)"                          \
                " ON CONFLICT (id) DO UPDATE SET name=?2,image_id=?3,owner=?4,description=?5,groups=?6,query=?7,"       \
                "exclude=?8,plan=?9,stop_reason=?10,metadata=?11,status=?12,is_paused=?13,is_archived=?14,"             \
                "is_force_push=?15,is_continuous=?16,needs_approval=?17,notifies=?18,gives_image=?19,is_host_mcu=?20,"  \
                "skips_project=?21,is_for_everyone=?22,has_named_nodes=?23,priority=?24,created_at=?25,ended_at=?26,"   \
                "expires_at=?27,valid_from=?28,is_serial=?29,serial_max=?30,serial_task_ms=?31,"                        \
-               "serial_min_wait_ms=?32,serial_max_wait_ms=?33")                                                        \
+               "serial_min_wait_ms=?32,serial_max_wait_ms=?33,org=?34,scope=?35")                                      \
     X(JOB_LIST, "SELECT " JOB_COLUMNS " FROM jobs WHERE ?1='' OR rowid<(SELECT rowid FROM jobs WHERE id=?1)"           \
                 " ORDER BY rowid DESC LIMIT ?2")                                                                       \
     X(JOBS_ACTIVE, "SELECT " JOB_COLUMNS " FROM jobs WHERE status=0 ORDER BY priority, rowid DESC")                    \
@@ -125,9 +125,9 @@
     X(EVENT_BOUNDS, "SELECT (SELECT min(id) FROM events),(SELECT max(id) FROM events)")                                \
     X(USER_GET, "SELECT " USER_COLUMNS " FROM users WHERE name=?1")                                                    \
     X(USER_GET_ID, "SELECT " USER_COLUMNS " FROM users WHERE id=?1")                                                   \
-    X(USER_PUT, "INSERT INTO users (" USER_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"                     \
+    X(USER_PUT, "INSERT INTO users (" USER_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"             \
                 " ON CONFLICT (id) DO UPDATE SET name=?2,password_hash=?3,code=?4,role=?5,is_verified=?6,"             \
-                "is_disabled=?7,failures=?8,locked_until=?9,code_until=?10,created_at=?11")                            \
+                "is_disabled=?7,failures=?8,locked_until=?9,code_until=?10,created_at=?11,org=?12,scope=?13")          \
     X(USER_LIST, "SELECT " USER_COLUMNS " FROM users WHERE name>?1 ORDER BY name LIMIT ?2")                            \
     X(USER_DELETE, "DELETE FROM users WHERE id=?1")                                                                    \
     X(USER_COUNT, "SELECT count(*) FROM users")                                                                        \

@@ -20,20 +20,21 @@ struct bench {
     struct rest rest;
     struct test_entropy entropy;
     char folder[64], token[TOKEN_SIZE];
+    const char *org; /* the header Pluvio-Organisation of call() */
     struct sim_scratch scratch;
     struct memory_store *memory;
 };
 
 struct fake {
     struct rest_request q;
-    const char *query[12], *token, *range, *offset;
+    const char *query[40], *token, *range, *offset, *org;
     bool is_open; /* without the bench's token */
 };
 
 static inline const char *get_query(const struct rest_request *q, const char *name)
 {
     const struct fake *f = (const struct fake *)(const void *)q;
-    for (int i = 0; i + 1 < 12 && f->query[i]; i += 2)
+    for (int i = 0; i + 1 < 40 && f->query[i]; i += 2)
         if (strcmp(f->query[i], name) == 0)
             return f->query[i + 1];
     return NULL;
@@ -42,10 +43,11 @@ static inline const char *get_query(const struct rest_request *q, const char *na
 static inline const char *get_header(const struct rest_request *q, const char *name)
 {
     const struct fake *f = (const struct fake *)(const void *)q;
-    return strcmp(name, "Authorization") == 0   ? f->token
-           : strcmp(name, "Range") == 0         ? f->range
-           : strcmp(name, "Upload-Offset") == 0 ? f->offset
-                                                : NULL;
+    return strcmp(name, "Authorization") == 0         ? f->token
+           : strcmp(name, "Range") == 0               ? f->range
+           : strcmp(name, "Upload-Offset") == 0       ? f->offset
+           : strcmp(name, "Pluvio-Organisation") == 0 ? f->org
+                                                      : NULL;
 }
 
 static inline struct fleet_store *open_scratch(struct sim_scratch *s)
@@ -126,7 +128,7 @@ static inline int ask(struct bench *b, struct fake *f, char *body, size_t size)
 static inline int call(struct bench *b, const char *method, const char *path, const char *const *query,
                        const char *json, char *body, size_t size)
 {
-    struct fake f = {.q = {.method = method, .path = path, .listener = REST_PUBLIC}};
+    struct fake f = {.q = {.method = method, .path = path, .listener = REST_PUBLIC}, .org = b->org};
     for (int i = 0; query != NULL && query[i] != NULL; i++)
         f.query[i] = query[i];
     if (json != NULL)

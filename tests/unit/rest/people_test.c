@@ -148,6 +148,247 @@ static void who_guesses_codes_waits(void **state)
     assert_non_null(strstr(body, "101017"));
 }
 
+/* --- organisations ---------------------------------------------------------------------------- */
+
+struct house {
+    char node[16], image[64], job[64], group[64], user[ID_LEN + 1], token[64];
+};
+
+static void make_house(struct bench *b, struct house *h)
+{
+    char body[16384], text[400];
+    log_in(b);
+    strcpy(h->node, "house-node");
+    rig_node(b->r, h->node, "1.0");
+    char *image = image_body("house-image", "2.0", false);
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, image), 200);
+    free(image);
+    take_member(body, "ota_image_id", h->image, sizeof h->image);
+    snprintf(text, sizeof text, "{\"group_name\":\"house-group\",\"nodes\":[\"%s\"]}", h->node);
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, text), 200);
+    take_member(body, "group_id", h->group, sizeof h->group);
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"house-job\",\"ota_image_id\":\"%s\",\"groups\":[\"%s\"]}",
+             h->image, h->group);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    take_member(body, "ota_job_id", h->job, sizeof h->job);
+    assert_int_equal(CALL("POST", "/v1/admin/key", NULL, "{\"key_name\":\"house-key\",\"key_spec\":\"ECC_NIST_P256\"}"),
+                     200);
+    make_user(b, "house-user", "operator");
+    make_user_id(b, "house-user", h->user);
+}
+
+/* What the house sees of itself. */
+static void snapshot(struct bench *b, struct buf *to)
+{
+    static const char *const paths[] = {"/v1/admin/nodes",      "/v1/admin/otaimage", "/v1/admin/otajob",
+                                        "/v1/admin/node_group", "/v1/admin/key",      "/v1/admin/users",
+                                        "/v1/admin/file"};
+    char body[65536];
+    log_in(b);
+    to->len = 0;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(CALL("GET", paths[i], QUERY("all", "true"), NULL), 200);
+        buf_addf(to, "%s\n", body);
+    }
+    buf_add(to, "", 1);
+}
+
+static bool shows(const char *body, const struct house *h)
+{
+    const char *const secrets[] = {h->node, h->image, h->job, h->group, h->user, "house-"};
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        if (strstr(body, secrets[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* Each route, asked for everything that belongs to the house at once. */
+static void try_all_routes(struct bench *b, const struct house *h)
+{
+    static const char *const own[] = {"/v1/user2", "/v1/logout2", "/v1/password2"};
+    static char body[1 << 20];
+    size_t count;
+    const struct rest_route *routes = rest_routes(&count);
+    char json[2000];
+    snprintf(
+        json, sizeof json,
+        "{\"node_id\":\"%s\",\"nodes\":[\"%s\"],\"node_ids\":[\"%s\"],\"ota_image_id\":\"%s\",\"image_id\":\"%s\","
+        "\"ota_job_id\":\"%s\",\"group_id\":\"%s\",\"groups\":[\"%s\"],\"parent_group_id\":\"%s\",\"group_name\":\"g\","
+        "\"key_names\":[\"house-key\"],\"key_name\":\"k\",\"key_spec\":\"ECC_NIST_P256\",\"user_name\":"
+        "\"house-user\",\"role\":\"viewer\",\"roles\":[\"viewer\"],\"password\":\"Passw0rd\",\"disabled\":true,"
+        "\"tags\":[\"a:b\"],"
+        "\"operation\":\"add\",\"cmd\":1,\"payload\":{},\"ota_job_name\":\"j\",\"query\":\"everyone\",\"priority\":2}",
+        h->node, h->node, h->node, h->image, h->image, h->job, h->group, h->group, h->group);
+    for (size_t i = 0; i < count; i++) {
+        char path[200];
+        bool is_own = routes[i].auth != REST_TOKEN;
+        for (size_t k = 0; k < sizeof own / sizeof own[0]; k++)
+            is_own |= strcmp(routes[i].path, own[k]) == 0 && strcmp(routes[i].method, "GET") != 0;
+        if (is_own)
+            continue;
+        const char *star = strchr(routes[i].path, '*');
+        if (star == NULL)
+            snprintf(path, sizeof path, "%s", routes[i].path);
+        else
+            snprintf(path, sizeof path, "/v1/admin/users/%s/nodes/%s/mapping", h->user, h->node);
+        for (int is_named = 0; is_named <= 1; is_named++) {
+            struct fake f = {
+                .q = {.method = routes[i].method, .path = path, .listener = REST_PUBLIC, .body = bytes_of_text(json)},
+                .query = {"node_id",   h->node,    "nodeid",    h->node,    "ota_job_id", h->job,      "ota_image_id",
+                          h->image,    "group_id", h->group,    "key_name", "house-key",  "user_name", "house-user",
+                          "user_id",   h->user,    "entity_id", h->image,   "image_id",   h->image,    "nodes",
+                          h->node,     "groups",   h->group,    "archive",  "true",       "activate",  "false",
+                          "operation", "add",      "file_name", "f"}};
+            if (!is_named)
+                f.query[0] = NULL;
+            int status = ask(b, &f, body, sizeof body);
+            /* Stories of refusal, and the audit log of what they tried themselves, repeat what was asked for. */
+            bool repeats = status >= 400 || strcmp(routes[i].path, "/v1/admin/audit") == 0;
+            if (!repeats && shows(body, h))
+                fail_msg("%s %s answers %d: %.500s", routes[i].method, path, status, body);
+            assert_true(status < 500);
+        }
+    }
+}
+
+static void organisations_do_not_see_each_other(void **state)
+{
+    static const char *const roles[] = {"viewer", "operator", "admin"};
+    struct bench *b = *state;
+    struct house h;
+    struct buf before = {0}, after = {0};
+    char body[8192], org[64], text[300], name[40];
+    make_house(b, &h);
+    log_in(b);
+    assert_int_equal(CALL("POST", "/v1/admin/organisations", NULL, "{\"name\":\"Others\"}"), 200);
+    take_member(body, "organisation_id", org, sizeof org);
+    assert_int_equal(CALL("POST", "/v1/admin/organisations", NULL, "{\"name\":\"Others\"}"), 400);
+    b->org = org;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "{\"user_name\":\"other-%s\",\"password\":\"Passw0rd\",\"role\":\"%s\"}", roles[i],
+                 roles[i]);
+        assert_int_equal(CALL("POST", "/v1/admin/users", NULL, text), 200);
+    }
+    assert_int_equal(CALL("POST", "/v1/admin/users", NULL,
+                          "{\"user_name\":\"x\",\"password\":\"Passw0rd\",\"role\":\"super_admin\"}"),
+                     403);
+    assert_int_equal(CALL("POST", "/v1/admin/users", NULL,
+                          "{\"user_name\":\"house-user\",\"password\":\"Passw0rd\",\"role\":\"viewer\"}"),
+                     400); /* names are unique everywhere: people log in with them */
+    b->org = NULL;
+    snapshot(b, &before);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "other-%s", roles[i]);
+        assert_int_equal(log_in_as(b, name, "Passw0rd"), 200);
+        try_all_routes(b, &h);
+    }
+    snapshot(b, &after);
+    assert_string_equal(before.at, after.at);
+    /* What the others make is theirs, under names that the house has too. */
+    assert_int_equal(log_in_as(b, "other-admin", "Passw0rd"), 200);
+    b->org = "";
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 200);
+    b->org = "org-elsewhere";
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 403);
+    b->org = NULL;
+    assert_int_equal(CALL("POST", "/v1/admin/nodes", NULL, "{\"node_id\":\"house-node\"}"), 400); /* ids are unique */
+    assert_int_equal(CALL("POST", "/v1/admin/nodes", NULL, "{\"node_id\":\"other-node\"}"), 200);
+    char *image = image_body("house-image", "3.0", false);
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, image), 200);
+    take_member(body, "ota_image_id", name, sizeof name);
+    free(image);
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"house-job\",\"ota_image_id\":\"%s\",\"groups\":[\"FFFF-FFFF\"]}",
+             name);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    take_member(body, "ota_job_id", name, sizeof name);
+    rig_config(b->r, "other-node", "1.0");
+    assert_int_equal(rig_fetch(b->r, "other-node", "1.0"), ERR_NONE);
+    assert_int_equal(rig_fetch(b->r, h.node, "1.0"), ERR_NONE);
+    assert_int_equal(rig_execution(b->r, name, "other-node").state, EX_OFFERED);
+    struct execution e;
+    assert_int_not_equal(fleet_execution(&b->r->fleet, name, h.node, b->r->now, &e, NULL),
+                         ERR_NONE); /* everyone is everyone of theirs */
+    assert_int_equal(CALL("GET", "/v1/admin/audit", NULL, NULL), 200);
+    assert_non_null(strstr(body, "other-admin"));
+    assert_null(strstr(body, "house-"
+                             "group"));
+    log_in(b);
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 200);
+    assert_null(strstr(body, "other-node"));
+    b->org = org;
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 200);
+    assert_non_null(strstr(body, "other-node"));
+    b->org = NULL;
+    assert_int_equal(CALL("DELETE", "/v1/admin/organisations", QUERY("organisation_id", org), NULL), 400);
+    assert_non_null(strstr(body, "still has nodes images jobs users"));
+    buf_deinit(&before);
+    buf_deinit(&after);
+}
+
+static void a_scope_is_some_of_the_nodes(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], image[64], job[64], wide[64], text[400];
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    rig_node(b->r, "n2", "1.0");
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"site:rome\"]}"), 200);
+    char *posted = image_body("fw", "2.0", false);
+    assert_int_equal(CALL("POST", "/v1/admin/otaimage", NULL, posted), 200);
+    free(posted);
+    take_member(body, "ota_image_id", image, sizeof image);
+    snprintf(text, sizeof text, "{\"ota_job_name\":\"wide\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\",\"n2\"]}", image);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    take_member(body, "ota_job_id", wide, sizeof wide);
+    assert_int_equal(
+        CALL("POST", "/v1/admin/users", NULL,
+             "{\"user_name\":\"rome\",\"password\":\"Passw0rd\",\"role\":\"operator\",\"scope\":\"tag =\"}"),
+        400);
+    assert_int_equal(CALL("POST", "/v1/admin/users", NULL,
+                          "{\"user_name\":\"rome\",\"password\":\"Passw0rd\",\"role\":\"admin\",\"scope\":\"online\"}"),
+                     400);
+    assert_int_equal(CALL("POST", "/v1/admin/users", NULL,
+                          "{\"user_name\":\"rome2\",\"password\":\"Passw0rd\",\"role\":\"operator\",\"scope\":\"tag = "
+                          "'site:rome'\"}"),
+                     200);
+    assert_int_equal(log_in_as(b, "rome2", "Passw0rd"), 200);
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", NULL, NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
+    assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("node_id", "n2"), NULL), 404);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/params", QUERY("nodeid", "n2"), "{\"L\":{\"P\":1}}"), 404);
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"g\"}"), 403);
+    /* A job that others started for more nodes is shown, as far as it goes; it is not theirs to change. */
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/status", QUERY("ota_job_id", wide), NULL), 200);
+    assert_non_null(strstr(body, "\"n1\""));
+    assert_null(strstr(body, "\"n2\""));
+    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\"}", wide);
+    assert_int_equal(CALL("PUT", "/v1/admin/otajob", NULL, text), 403);
+    /* A job of theirs for everyone is for the nodes that they look after. */
+    snprintf(text, sizeof text,
+             "{\"ota_job_name\":\"mine\",\"ota_image_id\":\"%s\",\"groups\":[\"FFFF-FFFF\"],\"priority\":1}", image);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob/audience", NULL, text), 200);
+    assert_non_null(strstr(body, "\"total\":1,"));
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
+    take_member(body, "ota_job_id", job, sizeof job);
+    assert_int_equal(rig_fetch(b->r, "n1", "1.0"), ERR_NONE);
+    assert_int_equal(rig_fetch(b->r, "n2", "1.0"), ERR_NONE);
+    assert_int_equal(rig_execution(b->r, job, "n1").state, EX_OFFERED);
+    assert_int_equal(rig_execution(b->r, wide, "n2").state, EX_OFFERED);
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/why", QUERY("ota_job_id", job, "node_id", "n2"), NULL), 404);
+    snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\"}", job);
+    assert_int_equal(CALL("PUT", "/v1/admin/otajob", NULL, text), 200);
+    /* Events, too. */
+    struct fleet_view view;
+    struct buf stream = {0};
+    int64_t after = 0;
+    assert_int_equal(fleet_view_init(&view, "", "tag = 'site:rome'", b->r->now, NULL), ERR_NONE);
+    assert_int_equal(rest_stream(&b->rest, &view, &after, &stream, NULL), ERR_NONE);
+    buf_add(&stream, "", 1);
+    assert_non_null(strstr(stream.at, "\"n1\""));
+    assert_null(strstr(stream.at, "\"n2\""));
+    buf_deinit(&stream);
+}
+
 static void who_guesses_waits(void **state)
 {
     struct bench *b = *state;
@@ -717,6 +958,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_REST(a_stranger_becomes_an_end_user),
         WITH_REST(who_guesses_codes_waits),
+        WITH_REST(organisations_do_not_see_each_other),
+        WITH_REST(a_scope_is_some_of_the_nodes),
         WITH_REST(who_guesses_waits),
         WITH_REST(every_route_asks_for_its_right),
         WITH_REST(an_api_token_is_its_users_and_less),

@@ -207,14 +207,14 @@ static void events_stream_as_text(void **state)
     struct buf text = {0};
     int64_t after = 0;
     rig_node(b->r, "n1", "1.0");
-    assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
+    assert_int_equal(rest_stream(&b->rest, NULL, &after, &text, NULL), ERR_NONE);
     assert_memory_equal(text.at, "id: 1\nevent: node\ndata: {", 25);
     text.len = 0;
-    assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
+    assert_int_equal(rest_stream(&b->rest, NULL, &after, &text, NULL), ERR_NONE);
     assert_int_equal(text.len, 0);
     struct group g;
     fleet_group_add(&b->r->fleet, "", &(struct group_order){.name = "lab"}, b->r->now, &g, NULL);
-    assert_int_equal(rest_stream(&b->rest, &after, &text, NULL), ERR_NONE);
+    assert_int_equal(rest_stream(&b->rest, NULL, &after, &text, NULL), ERR_NONE);
     buf_add(&text, "", 1);
     assert_non_null(strstr(text.at, "event: group\ndata: {"));
     assert_non_null(strstr(text.at, g.id));
