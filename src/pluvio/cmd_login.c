@@ -54,24 +54,56 @@ static bool read_credentials(const char *path, char *user, size_t user_size, cha
     return is_read;
 }
 
-static enum err log_in(struct client *c, const char *password, struct why *why)
+static enum err keep_session(struct client *c, const char *body, struct why *why)
 {
-    struct buf body = {0};
-    struct json_out out;
     struct json *doc;
-    json_out_init(&out, &body);
-    json_out_object(&out, NULL);
-    json_out_text(&out, "user_name", c->user);
-    json_out_text(&out, "password", password);
-    json_out_end_object(&out);
-    enum err err = client_call(c, "POST", "/v1/login2", body.at, &doc, why);
-    buf_deinit(&body);
+    enum err err = client_call(c, "POST", "/v1/login2", body, &doc, why);
     if (err != ERR_NONE)
         return err;
     text_copy(c->access, sizeof c->access, text_of(doc, "accesstoken"));
     text_copy(c->refresh, sizeof c->refresh, text_of(doc, "refreshtoken"));
     json_free(doc);
     return client_save(c, why);
+}
+
+/* The browser shows a code, which the person brings. */
+static enum err sign_in_by_provider(struct client *c, struct why *why)
+{
+    char code[100] = "";
+    struct buf body = {0};
+    struct json_out out;
+    struct json *doc = NULL;
+    printf("Open this page in a browser, and sign in:\n\n  %s/v1/oidc/login?show_code=true\n\nThe code it shows: ",
+           c->server);
+    fflush(stdout);
+    if (!read_line(stdin, code, sizeof code))
+        return why_set(why, ERR_USAGE, "no code was given");
+    json_out_init(&out, &body);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "oidc_code", code);
+    json_out_end_object(&out);
+    enum err err = keep_session(c, body.at, why);
+    buf_deinit(&body);
+    if (err == ERR_NONE)
+        err = client_call(c, "GET", "/v1/user", NULL, &doc, why);
+    if (err == ERR_NONE)
+        text_copy(c->user, sizeof c->user, text_of(doc, "user_name"));
+    json_free(doc);
+    return err ? err : client_save(c, why);
+}
+
+static enum err log_in(struct client *c, const char *password, struct why *why)
+{
+    struct buf body = {0};
+    struct json_out out;
+    json_out_init(&out, &body);
+    json_out_object(&out, NULL);
+    json_out_text(&out, "user_name", c->user);
+    json_out_text(&out, "password", password);
+    json_out_end_object(&out);
+    enum err err = keep_session(c, body.at, why);
+    buf_deinit(&body);
+    return err;
 }
 
 enum err command_login(int argc, char **argv, struct why *why)
@@ -81,6 +113,7 @@ enum err command_login(int argc, char **argv, struct why *why)
         {"user", 'u', "NAME", "User name"},
         {"password-file", 'p', "FILE",
          "Read the password from a file (- is standard input); pluviod's FOLDER/admin-password has the user name too"},
+        {"oidc", 'o', NULL, "Sign in by the server's OpenID Connect provider, in a browser"},
         {"ca", 'c', "FILE", "The authority that signed the server's certificate (FOLDER/keys/ca.crt)"},
         {NULL, 0, NULL, NULL},
     };
@@ -98,6 +131,12 @@ enum err command_login(int argc, char **argv, struct why *why)
         (realpath(option(&o, "ca"), resolved) == NULL || !text_copy(c.ca_file, sizeof c.ca_file, resolved)))
         return why_set(why, ERR_IO, "the authority %s cannot be read", option(&o, "ca"));
     const char *file = option(&o, "password-file");
+    if (option(&o, "oidc") != NULL) {
+        enum err signed_in = sign_in_by_provider(&c, why);
+        if (signed_in == ERR_NONE)
+            printf("\nLogged in to %s as %s.\n", c.server, c.user);
+        return signed_in;
+    }
     if (file != NULL && !read_credentials(file, c.user, sizeof c.user, password, sizeof password))
         return why_set(why, ERR_IO, "no password in %s", file);
     if (c.user[0] == '\0')

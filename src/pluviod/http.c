@@ -333,6 +333,10 @@ static void add_headers(struct MHD_Response *r, const struct rest_response *p, e
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     if (p->etag[0])
         MHD_add_response_header(r, "ETag", p->etag);
+    if (p->location != NULL)
+        MHD_add_response_header(r, "Location", p->location);
+    if (p->cookie != NULL)
+        MHD_add_response_header(r, "Set-Cookie", p->cookie);
     if (p->upload_offset >= 0) {
         char offset[24];
         snprintf(offset, sizeof offset, "%" PRId64, p->upload_offset);

@@ -13,6 +13,7 @@
 #include "pluviod/gate.h"
 #include "pluviod/hooks.h"
 #include "pluviod/mail.h"
+#include "pluviod/oidc.h"
 #include "pluviod/scratch.h"
 #include "pluviod/system.h"
 #include "store/sqlite/sqlite_store.h"
@@ -46,6 +47,7 @@ struct server {
     struct broker broker;
     struct bus_thread *bus;
     struct mail_program mail;
+    struct oidc oidc;
     struct gate gate;
     struct rest_health health;
     struct rest_counts counts;
@@ -239,6 +241,12 @@ static enum err rest_up(struct server *s, struct why *why)
                             .scratch = &s->scratch.port,
                             .may_sign_up = strcmp(s->settings.sign_up, "open") == 0,
                             .may_self_claim = strcmp(s->settings.self_claim, "yes") == 0};
+    if (s->settings.oidc_issuer[0]) {
+        enum err err;
+        if ((err = oidc_init(&s->oidc, &s->settings, why)) != ERR_NONE)
+            return err;
+        s->rest.provider = &s->oidc.port;
+    }
     if (s->settings.mail_program[0]) {
         mail_init(&s->mail, s->settings.mail_program, &s->log);
         s->rest.mail = &s->mail.port;

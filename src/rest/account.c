@@ -76,20 +76,16 @@ static enum err check_password(struct rest *rest, const char *name, const char *
     return user->is_verified ? ERR_NONE : why_set(why, ERR_NOT_VERIFIED, "The account is not verified yet");
 }
 
-static enum err login(struct rest *rest, const char *name, const char *password, time_ms now, struct rest_response *p,
-                      struct why *why)
+static enum err begin_session(struct rest *rest, const struct user *user, time_ms now, struct rest_response *p,
+                              struct why *why)
 {
-    struct user user;
     uint8_t random[REFRESH_BYTES];
     char token[REFRESH_SIZE], digest[65];
-    enum err err = check_password(rest, name, password, now, &user, why);
-    if (err != ERR_NONE)
-        return err;
     rest->entropy->fill(rest->entropy, random, sizeof random);
     base64_encode(token, bytes_of(random, sizeof random), BASE64_URL);
     token_digest(token, digest);
-    err = fleet_token_add(rest->fleet, digest, user.id, now + REFRESH_LIFE_MS, why);
-    return err ? err : write_tokens(rest, &user, token, now, p, why);
+    enum err err = fleet_token_add(rest->fleet, digest, user->id, now + REFRESH_LIFE_MS, why);
+    return err ? err : write_tokens(rest, user, token, now, p, why);
 }
 
 HANDLER(post_login)
@@ -99,13 +95,20 @@ HANDLER(post_login)
     if (err != ERR_NONE)
         return err;
     const char *token = member_text(doc, "refreshtoken"), *name = member_text(doc, "user_name"),
-               *password = member_text(doc, "password");
+               *password = member_text(doc, "password"), *code = member_text(doc, "oidc_code");
+    struct user user;
     if (token != NULL)
         err = refresh(rest, token, q->now, p, why);
+    else if (name == NULL && password == NULL && code == NULL)
+        err = why_set(why, ERR_BODY, "give user_name and password, refreshtoken, or oidc_code");
+    else if (code != NULL)
+        err = oidc_code_user(rest, code, q->now, &user, why);
     else if (name != NULL && password != NULL)
-        err = login(rest, name, password, q->now, p, why);
+        err = check_password(rest, name, password, q->now, &user, why);
     else
-        err = why_set(why, ERR_BODY, "give user_name and password, or refreshtoken");
+        err = why_set(why, ERR_BODY, "give both user_name and password");
+    if (err == ERR_NONE && token == NULL)
+        err = begin_session(rest, &user, q->now, p, why);
     json_free(doc);
     return err;
 }

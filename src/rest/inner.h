@@ -14,6 +14,8 @@ HANDLER(get_health);
 HANDLER(get_ready);
 HANDLER(get_metrics);
 HANDLER(post_login);
+HANDLER(get_oidc_login);
+HANDLER(get_oidc_callback);
 HANDLER(post_user);
 HANDLER(put_forgotten);
 HANDLER(post_logout);
@@ -129,6 +131,9 @@ HANDLER(put_node_params);
 void token_digest(const char *token, char to[static TOKEN_DIGEST_SIZE]);
 /* ERR_RATE when `who` asks too often; a limiter or a name that is NULL limits nobody. */
 enum err ask_limit(struct limiter *limiter, const char *who, time_ms now, struct why *why);
+
+/* Who came by the provider's sign-in, by the code that it ended with; once.  ERR_LOGIN. */
+enum err oidc_code_user(struct rest *rest, const char *code, time_ms now, struct user *to, struct why *why);
 
 /* Sets q->user by the header's token.  ERR_UNAUTHORIZED. */
 enum err token_user(struct rest *rest, struct rest_request *q, struct why *why);

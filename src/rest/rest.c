@@ -17,6 +17,8 @@ static const struct rest_route routes[] = {
     {"GET", "/readyz", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_ready, NULL, false},
     {"GET", "/metrics", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_metrics, NULL, false},
     {"POST", "/v1/login2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_login, NULL, false},
+    {"GET", "/v1/oidc/login", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_oidc_login, NULL, false},
+    {"GET", "/v1/oidc/callback", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_oidc_callback, NULL, false},
     {"POST", "/v1/user2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_user, NULL, false},
     {"PUT", "/v1/forgotpassword2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, put_forgotten, NULL, false},
     {"POST", "/v1/logout2", REST_TOKEN, RIGHT_SELF, REST_BODY_MEMORY, post_logout, NULL, false},
@@ -196,6 +198,9 @@ void rest_response_init(struct rest_response *p)
 void rest_response_deinit(struct rest_response *p)
 {
     buf_deinit(&p->body);
+    free(p->location);
+    free(p->cookie);
+    p->location = p->cookie = NULL;
     if (p->file_fd >= 0)
         close(p->file_fd);
     p->file_fd = -1;
@@ -425,6 +430,12 @@ bool rest_view(const struct rest *rest, const struct rest_request *q, struct fle
     return true;
 }
 
+/* They ask the provider. */
+static bool is_sign_in(const struct rest_route *route)
+{
+    return route->handle == get_oidc_login || route->handle == get_oidc_callback;
+}
+
 /* A URL to upload to is one URL, whether the bytes come in one piece or in several. */
 static const char *signed_method(const struct rest_request *q)
 {
@@ -439,7 +450,7 @@ static enum err authorise(struct rest *rest, const struct rest_route *route, str
     switch (route->auth) {
     case REST_OPEN:
         /* What is cheap to answer is free; passwords and codes are not.  Claims look themselves whose they are. */
-        return strcmp(q->method, "GET") == 0 || route->handle == post_claim_initiate ||
+        return (strcmp(q->method, "GET") == 0 && !is_sign_in(route)) || route->handle == post_claim_initiate ||
                        route->handle == post_claim_verify
                    ? ERR_NONE
                    : ask_limit(rest->strangers, q->address, q->now, why);

@@ -63,8 +63,9 @@ struct rest_response {
     int file_fd; /* the HTTP layer closes it */
     int64_t file_at, file_len, file_size;
     char etag[72];
-    int64_t upload_offset; /* >= 0: the header Upload-Offset */
-    bool is_event_stream;  /* the HTTP layer sends rest_stream() until the client leaves */
+    int64_t upload_offset;   /* >= 0: the header Upload-Offset */
+    char *location, *cookie; /* headers Location and Set-Cookie, on the heap; NULL: none */
+    bool is_event_stream;    /* the HTTP layer sends rest_stream() until the client leaves */
     int64_t stream_after;
     const char *cache; /* Cache-Control; NULL: no-store */
 };
@@ -109,6 +110,17 @@ struct rest_mail {
     void (*send)(struct rest_mail *mail, const char *to, const char *subject, const char *text);
 };
 
+/* An OpenID Connect provider by which people sign in; NULL in `struct rest`: there is none. */
+struct rest_provider {
+    const char *issuer, *client_id;
+    const char *claim; /* which claim of the identity token is the user's name */
+    bool makes_users;  /* people who have no user here get one, of new_role */
+    enum role new_role;
+    /* GET, or POST of a form with the client's secret.  `answer` is freed by the caller.  ERR_NETWORK. */
+    enum err (*call)(struct rest_provider *provider, const char *url, const char *form, struct buf *answer, int *status,
+                     struct why *why);
+};
+
 struct sim_scratch;
 
 struct rest {
@@ -123,6 +135,7 @@ struct rest {
     const struct web_page *pages; /* the dashboard; ends with path NULL */
     struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
     struct rest_mail *mail;
+    struct rest_provider *provider;
     struct rest_gate *gate;            /* NULL: nobody has to know */
     struct rest_health *health;        /* NULL: nothing else */
     struct known_tokens *known;        /* NULL: each token is checked anew */
