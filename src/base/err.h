@@ -155,6 +155,7 @@
     X(ERR_PLAN, "the rollout cannot be read", 400, 190034, 65)                                                         \
     X(ERR_NODE_OFFLINE, "the node is not connected", 400, 102001, 75)                                                  \
     X(ERR_NOT_THE_USERS, "the node does not belong to the user", 400, 103020, 77)                                      \
+    X(ERR_AUTOMATION, "no such automation", 400, 190045, 66)                                                           \
     X(ERR_MAP_REQUEST, "no such request", 400, 190040, 66)                                                             \
     X(ERR_TAGS_MIXED, "tags takes either AND or OR", 400, 135011, 65)                                                  \
     X(ERR_NODE_TAGS, "a tag is not key:value, or there are too many", 400, 190035, 65)                                 \

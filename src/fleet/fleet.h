@@ -478,6 +478,21 @@ enum err fleet_share_users(struct fleet *f, enum share_what what, const char *us
 enum err fleet_shared_groups(struct fleet *f, const char *user_id, struct group *to, unsigned max, unsigned *count,
                              struct why *why);
 
+/* --- automations ------------------------------------------------------------------------------ */
+
+struct json;
+
+/* `order`: RainMaker's, with node_id, events and actions; all of them nodes of the user's.  ERR_BODY,
+ * ERR_NOT_THE_USERS, ERR_TOO_BIG. */
+enum err fleet_automation_add(struct fleet *f, const char *user_id, const struct json *order, time_ms now,
+                              char id[ID_LEN + 1], struct why *why);
+/* ERR_AUTOMATION for one that is not the user's. */
+enum err fleet_automation_edit(struct fleet *f, const char *user_id, const char *id, const struct json *changes,
+                               time_ms now, struct why *why);
+enum err fleet_automation_drop(struct fleet *f, const char *user_id, const char *id, struct why *why);
+/* Names are ids, texts the orders. */
+enum err fleet_automation_list(struct fleet *f, const char *user_id, struct name_visitor *v, struct why *why);
+
 /* --- claiming --------------------------------------------------------------------------------- */
 
 struct claim {

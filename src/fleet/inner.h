@@ -2,6 +2,7 @@
 #ifndef PLUVIO_FLEET_INNER_H
 #define PLUVIO_FLEET_INNER_H
 
+#include "codec/json.h"
 #include "fleet/fleet.h"
 #include "fleet/query.h"
 
@@ -128,6 +129,12 @@ enum err sharing_group_changed(struct tx *tx, const char *group_id, const char *
 
 /* Whether somebody else's group is shared with the user. */
 bool sharing_has_group(struct tx *tx, const char *user_id, const char *group_id);
+/* A node has told its parameters, `params` all of them. */
+enum err automations_see(struct tx *tx, const char *node_id, const struct json *params);
+enum err automations_forget_user(struct tx *tx, const char *user_id);
+/* Parameters to a node. */
+enum err params_send(struct tx *tx, const char *node_id, const char *params);
+
 /* Requests and shared groups of a user who goes. */
 enum err sharing_forget_user(struct tx *tx, const char *user_id);
 

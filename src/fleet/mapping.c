@@ -195,7 +195,9 @@ enum err mapping_forget_user(struct tx *tx, const char *user_id)
             if ((err = sharing_group_changed(tx, groups[i].id, NULL, false)) == ERR_NONE)
                 err = tx->db->group_delete(tx->s, groups[i].id, tx->why);
     }
-    return err ? err : sharing_forget_user(tx, user_id);
+    if (err == ERR_NONE)
+        err = sharing_forget_user(tx, user_id);
+    return err ? err : automations_forget_user(tx, user_id);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */

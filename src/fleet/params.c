@@ -26,6 +26,8 @@ static enum err merge_card(struct tx *tx, enum card_kind kind, const char *node_
         err = why_set(tx->why, ERR_NO_MEMORY, "no memory");
     if (err == ERR_NONE)
         err = put_text(tx, kind, node_id, text);
+    if (err == ERR_NONE && kind == CARD_PARAMS)
+        err = automations_see(tx, node_id, doc);
     json_free(doc);
     free(kept);
     free(text);
@@ -80,7 +82,7 @@ enum err fleet_node_params(struct fleet *f, const char *node_id, char **to, stru
     return read_card(f, CARD_PARAMS, node_id, to, why);
 }
 
-static enum err send_params(struct tx *tx, const char *node_id, const char *params)
+enum err params_send(struct tx *tx, const char *node_id, const char *params)
 {
     struct node node;
     struct outbox_row row = {.at = tx->now, .topic = TOPIC_PARAMS_REMOTE};
@@ -98,7 +100,7 @@ enum err fleet_params_send(struct fleet *f, const char *node_id, const char *par
     if (strlen(params) > PARAMS_MAX)
         return why_set(why, ERR_TOO_BIG, "at most %d characters of parameters go to a node at once", PARAMS_MAX);
     enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, send_params(&tx, node_id, params));
+    return err ? err : tx_end(&tx, params_send(&tx, node_id, params));
 }
 
 static enum err put_metadata(struct tx *tx, const char *node_id, const struct json *doc)

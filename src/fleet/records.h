@@ -245,6 +245,9 @@ enum card_kind {
     CARD_VARIANT = 30,         /* job/image: what nodes with a key of their own are given */
     CARD_VARIANT_OF = 31,      /* image/job */
     CARD_ORG = 32,             /* id of an organisation: its name, since when */
+    CARD_AUTOMATION = 33,      /* id */
+    CARD_AUTOMATION_OF = 34,   /* node/automation */
+    CARD_AUTOMATION_BY = 35,   /* user/automation */
     CARD_HELD = 18,            /* job that waits for a second person: who had a hand in it last */
 };
 #define CARD_KEY_SIZE 200

@@ -73,6 +73,18 @@ group=$(ask POST /v1/user/node_group '{"group_name":"hall","is_matter":true,"mut
 ask PUT "/v1/user/node_group?group_id=$group" "{\"nodes\":[\"$id\"],\"operation\":\"add\"}" | jq -e '.status == "success"' >/dev/null || die "add-nodes"
 ask GET "/v1/user/node_group?group_id=$group&node_list=true" | jq -e ".groups[0].nodes == [\"$id\"]" >/dev/null || die "list-nodes"
 
+# automations: when Hue goes above 100, Mode becomes night; once, until it was below
+one=$(ask POST /v1/user/node_automation "{\"name\":\"dim\",\"node_id\":\"$id\",\"event_type\":\"node_params\",\"events\":[{\"params\":{\"Light\":{\"Hue\":100}},\"check\":\">\"}],\"actions\":[{\"node_id\":\"$id\",\"params\":{\"Light\":{\"Mode\":\"night\"}}}]}" | jq -r .automation_id)
+ask GET /v1/user/node_automation | jq -e --arg one "$one" '.automation_trigger_actions[0] | .automation_id == $one and .name == "dim"' >/dev/null || die "automations"
+set_light() { ask PUT /v1/user/nodes/params "[{\"node_id\":\"$id\",\"payload\":{\"Light\":$1}}]" >/dev/null; wait_for 20 has_param "$2" || die "$1: $(ask GET "/v1/user/nodes/params?nodeid=$id")"; }
+set_light '{"Hue":150}' '.Light.Hue == 150 and .Light.Mode == "night"'
+set_light '{"Mode":"day"}' '.Light.Mode == "day"'
+set_light '{"Hue":160}' '.Light.Hue == 160 and .Light.Mode == "day"'
+set_light '{"Hue":20}' '.Light.Hue == 20'
+set_light '{"Hue":170}' '.Light.Mode == "night"'
+ask DELETE "/v1/user/node_automation?automation_id=$one" | jq -e '.status == "success"' >/dev/null || die "automation delete"
+set_light '{"Hue":20,"Mode":"day"}' '.Light.Hue == 20 and .Light.Mode == "day"'
+
 # sharing: asked, accepted by the other, who may then set parameters and not share on
 rest POST /v1/admin/users -d '{"user_name":"bo@x.org","password":"Passw0rd2","role":"user"}' | jq -e '.status == "success"' >/dev/null || die "no second user"
 owner=$access

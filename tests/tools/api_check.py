@@ -300,6 +300,12 @@ class Examples:
             call("PUT", base, {"group_id": group}, {"description": "d"})
             call("DELETE", base, {"group_id": group})
         self.sharing()
+        order = {"name": "a", "node_id": "e1", "event_type": "node_params", "events": [{"params": {"L": {"P": 1}}, "check": ">="}],
+                 "actions": [{"node_id": "e1", "params": {"L": {"Q": 2}}}], "event_operator": "and", "retrigger": False}
+        one = {"automation_id": call("POST", "/v1/user/node_automation", body=order)["automation_id"]}
+        call("PUT", "/v1/user/node_automation", one, {"enabled": False})
+        call("GET", "/v1/user/node_automation", one)
+        call("DELETE", "/v1/user/node_automation", one)
         sent = call("POST", "/v1/user/nodes/cmd", body={"node_ids": ["e1"], "cmd": 16, "data": {"a": 1}, "timeout": 60})
         call("GET", "/v1/user/nodes/cmd", {"request_id": sent["request_id"]})
         call("GET", "/v1/admin/nodes")
