@@ -210,6 +210,21 @@ function loginPage(message) {
   } }, el('h1', {}, 'Sign in'), el('p', { class: 'sub' }, 'The first password is in the server’s data folder, in admin-password.'),
     el('label', {}, 'User name', name), el('label', {}, 'Password', password), problem, button));
   name.focus();
+  fetch('/v1/oidc').then((answer) => answer.ok && answer.json()).then((about) => {
+    if (about && button.isConnected) button.after(el('p', { class: 'sub' }, el('a', { href: '/v1/oidc/login' }, `Sign in by ${new URL(about.issuer).host}`)));
+  }).catch(() => {});
+}
+
+// The provider has sent the browser back, with a code in the place of a password.
+async function signInByCode(code) {
+  history.replaceState(null, '', '/');
+  try {
+    session.set(await call('POST', '/v1/login2', { oidc_code: code }));
+    sessionStorage.setItem('name', (await call('GET', '/v1/user')).user_name);
+    start();
+  } catch (failure) {
+    loginPage(failure.message);
+  }
 }
 
 // --- routing and live -----------------------------------------------------------------------------------------------------
@@ -301,5 +316,6 @@ document.getElementById('logout').addEventListener('click', async () => {
 });
 addEventListener('hashchange', render);
 setInterval(() => document.querySelectorAll('time[datetime][title]').forEach((t) => { t.textContent = ago(Date.parse(t.dateTime) / 1000); }), 5000);
-if (session.token) start();
+if (location.hash.startsWith('#oidc=')) signInByCode(location.hash.slice(6));
+else if (session.token) start();
 else loginPage();

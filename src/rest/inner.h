@@ -14,6 +14,7 @@ HANDLER(get_health);
 HANDLER(get_ready);
 HANDLER(get_metrics);
 HANDLER(post_login);
+HANDLER(get_oidc);
 HANDLER(get_oidc_login);
 HANDLER(get_oidc_callback);
 HANDLER(post_user);

@@ -154,6 +154,18 @@ static enum err set_cookie(struct rest_response *p, const char *state, int life_
     return p->cookie ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");
 }
 
+/* For pages of sign-in: whether there is one. */
+HANDLER(get_oidc)
+{
+    (void)q;
+    if (rest->provider == NULL)
+        return why_set(why, ERR_NOT_FOUND, "this server has no OpenID Connect provider: sign in with a password");
+    struct json_out out = answer(p);
+    json_out_text(&out, "issuer", rest->provider->issuer);
+    json_out_end_object(&out);
+    return ERR_NONE;
+}
+
 HANDLER(get_oidc_login)
 {
     char state[STATE_SIZE], verifier[KEYS_SECRET_SIZE], nonce[KEYS_SECRET_SIZE], back[400],

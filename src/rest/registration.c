@@ -2,6 +2,7 @@
 #include "rest/inner.h"
 
 #include "base/text.h"
+#include "codec/csv.h"
 #include "codec/encode.h"
 #include "crypto/digest.h"
 
@@ -147,32 +148,6 @@ HANDLER(put_registration_file)
     return keep_upload(q, q->parameter, why);
 }
 
-/* One field of a CSV file (RFC 4180), in place; `*at` moves behind it.  `*is_last` of its line. */
-static char *next_field(char **at, bool *is_last)
-{
-    char *from = *at, *to = *at, *field = *at;
-    bool is_quoted = *from == '"';
-    if (is_quoted)
-        field = to = ++from;
-    while (*from) {
-        if (is_quoted && from[0] == '"' && from[1] == '"')
-            from++; /* one quote */
-        else if (is_quoted && from[0] == '"') {
-            is_quoted = false;
-            from++;
-            continue;
-        } else if (!is_quoted && (*from == ',' || *from == '\n'))
-            break;
-        if (is_quoted || *from != '\r')
-            *to++ = *from;
-        from++;
-    }
-    *is_last = *from != ',';
-    *at = *from ? from + 1 : from;
-    *to = '\0';
-    return field;
-}
-
 struct list {
     char *text, *at;
     int id_column, cert_column, tag_columns[NODE_TAGS_MAX];
@@ -212,7 +187,7 @@ static enum err read_head(struct list *l, struct why *why)
     bool is_last = false;
     l->id_column = l->cert_column = -1;
     for (int i = 0; !is_last && *l->at; i++) {
-        const char *name = next_field(&l->at, &is_last);
+        const char *name = csv_field(&l->at, &is_last);
         if (strcmp(name, "node_id") == 0)
             l->id_column = i;
         if (strcmp(name, "certs") == 0)
@@ -272,7 +247,7 @@ static enum err register_line(struct rest *rest, struct list *l, time_ms now, st
     const char *own[NODE_TAGS_MAX];
     memcpy(own, l->tags, sizeof own);
     for (int i = 0; !is_last; i++) {
-        const char *field = next_field(&l->at, &is_last);
+        const char *field = csv_field(&l->at, &is_last);
         if (i == l->id_column)
             id = field;
         if (i == l->cert_column)

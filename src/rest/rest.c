@@ -17,6 +17,7 @@ static const struct rest_route routes[] = {
     {"GET", "/readyz", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_ready, NULL, false},
     {"GET", "/metrics", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_metrics, NULL, false},
     {"POST", "/v1/login2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_login, NULL, false},
+    {"GET", "/v1/oidc", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_oidc, NULL, true},
     {"GET", "/v1/oidc/login", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_oidc_login, NULL, false},
     {"GET", "/v1/oidc/callback", REST_OPEN, RIGHT_SELF, REST_NO_BODY, get_oidc_callback, NULL, false},
     {"POST", "/v1/user2", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_user, NULL, false},

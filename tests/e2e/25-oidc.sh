@@ -38,6 +38,8 @@ start_server --oidc-issuer "$provider/api/oidc" --oidc-client pluvio --oidc-secr
 login
 rest POST /v1/admin/users -d '{"user_name":"ann@x.org","password":"Passw0rd","role":"operator"}' | jq -e '.status == "success"' >/dev/null || die "no user"
 
+curl -s "http://127.0.0.1:$http/v1/oidc" | jq -e --arg p "$provider/api/oidc" '.issuer == $p' >/dev/null || die "who is the provider"
+
 # The browser: away, and back
 away() { curl -s -o "$work/answer" -c "$work/browser" -w '%{redirect_url}' "http://127.0.0.1:$http/v1/oidc/login$1"; }
 # What its page does when somebody has signed in and granted: it goes on, with g_continue.

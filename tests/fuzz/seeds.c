@@ -195,6 +195,9 @@ static void words(void)
                       "9/s; abort any 5% min 2 sequential pause; in-flight 2; bytes 5M/s; retry 3 backoff 10m"));
     put("streamjson", "request", bytes_of_text("{\"f\":1,\"l\":4096,\"o\":0,\"b\":\"//8=\",\"n\":16}"));
     put("streamjson", "topic", bytes_of_text("$aws/things/n1/streams/J1/get/json"));
+    put("csv", "list", bytes_of_text("node_id,certs,qrcode\r\nn1,\"a\nb\",\"{\"\"ver\"\":1}\"\r\n"));
+    put("command", "poll", bytes_of((const uint8_t *)"\1\0\3\1\0\5\2\0\0", 9));
+    put("command", "answer", bytes_of((const uint8_t *)"\1\2ab\3\1\0\5\2\2\1\6\2ok", 17));
     put("base64", "text", bytes_of_text("aGVsbG8="));
 }
 

@@ -6,6 +6,7 @@
 #include "boot/boot.h"
 #include "boot/dump.h"
 #include "codec/crc.h"
+#include "codec/csv.h"
 #include "codec/encode.h"
 #include "codec/json.h"
 #include "flash/partition.h"
@@ -19,6 +20,7 @@
 #include "nvs/nvs_view.h"
 #include "ota/ota.h"
 #include "ota/stream.h"
+#include "wire/command.h"
 #include "wire/message.h"
 #include "wire/stream_json.h"
 
@@ -209,6 +211,37 @@ static void fuzz_streamjson(struct bytes in)
     if (stream_topic_read(&topic, text) &&
         stream_topic_in(again, sizeof again, topic.kind, topic.form, topic.node_id, topic.stream_id))
         must(strcmp(text, again) == 0);
+}
+
+/* Fields lie one after the other in what was read, and the end is reached. */
+static void fuzz_csv(struct bytes in)
+{
+    char *text = malloc(in.len + 1);
+    must(text != NULL);
+    memcpy(text, in.at, in.len);
+    text[in.len] = '\0';
+    const char *end = text + in.len, *before = text;
+    bool is_last = false;
+    for (char *at = text; *at;) {
+        const char *field = csv_field(&at, &is_last);
+        must(field >= before && at > before && at <= end && field + strlen(field) <= at);
+        before = at;
+    }
+    free(text);
+}
+
+/* What was read says the same when it is written as a command and read again, its status aside. */
+static void fuzz_command(struct bytes in)
+{
+    struct command c, again;
+    struct buf text = {0};
+    if (command_read(&c, in, NULL) != ERR_NONE)
+        return;
+    command_write(&text, &c);
+    must(!text.is_failed && command_read(&again, buf_bytes(&text), NULL) == ERR_NONE);
+    must(strcmp(c.request_id, again.request_id) == 0 && c.number == again.number && c.data_len == again.data_len &&
+         memcmp(c.data, again.data, c.data_len) == 0);
+    buf_deinit(&text);
 }
 
 static void fuzz_topic(struct bytes in)

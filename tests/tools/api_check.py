@@ -353,7 +353,7 @@ class Examples:
 
 # What the story above cannot reach by plain HTTP or without a node.
 ELSEWHERE = {
-    ("GET", "/v1/oidc/login"), ("GET", "/v1/oidc/callback"),
+    ("GET", "/v1/oidc"), ("GET", "/v1/oidc/login"), ("GET", "/v1/oidc/callback"),
     ("GET", "/v1/user/nodes/config"), ("POST", "/v1/user/nodes/mapping/verify"), ("POST", "/v1/user/nodes/ota_update"),
     ("POST", "/v1/admin/otajob/approve"), ("POST", "/claim/verify"), ("POST", "/v1/claim/verify"), ("GET", "/v1/admin/events"), ("GET", "/v1/node/otafetch"),
     ("POST", "/v1/node/otastatus"), ("PUT", "/v1/node/config"), ("PUT", "/v1/node/params/local"),
