@@ -1,5 +1,7 @@
 #include "codec/json.h"
 
+#include "base/text.h"
+
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>
@@ -70,6 +72,11 @@ const struct json *json_get(const struct json *value, const char *key)
 const char *json_text(const struct json *value)
 {
     return cJSON_GetStringValue((cJSON *)(void *)(uintptr_t)value);
+}
+
+bool json_copy_text(const struct json *object, const char *key, char *to, size_t size)
+{
+    return text_copy(to, size, json_text(json_get(object, key)));
 }
 
 bool json_is_object(const struct json *value)

@@ -32,6 +32,10 @@ const struct json *json_get(const struct json *value, const char *key);
 
 /* NULL unless the value is a string. */
 const char *json_text(const struct json *value);
+/* The member as text into an array of `size`, cut if need be; "" when it is absent or no string.  False when it was
+ * cut.
+ */
+bool json_copy_text(const struct json *object, const char *key, char *to, size_t size);
 bool json_is_object(const struct json *value);
 bool json_is_array(const struct json *value);
 bool json_is_null(const struct json *value); /* the JSON null, not an absent value */

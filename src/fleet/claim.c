@@ -35,9 +35,9 @@ static enum err get_claim(struct tx *tx, const char *key, struct claim *to)
     if (err == ERR_NONE && text != NULL)
         err = json_parse(bytes_of_text(text), &doc, tx->why);
     if (err == ERR_NONE && doc != NULL) {
-        text_copy(to->mac, sizeof to->mac, json_text(json_get(doc, "mac")));
-        text_copy(to->node_id, sizeof to->node_id, json_text(json_get(doc, "node_id")));
-        text_copy(to->user_id, sizeof to->user_id, json_text(json_get(doc, "user_id")));
+        json_copy_text(doc, "mac", to->mac, sizeof to->mac);
+        json_copy_text(doc, "node_id", to->node_id, sizeof to->node_id);
+        json_copy_text(doc, "user_id", to->user_id, sizeof to->user_id);
         json_bool(json_get(doc, "done"), &to->is_done);
     }
     json_free(doc);

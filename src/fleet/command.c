@@ -65,7 +65,7 @@ static bool read_request(const char *key, const char *text, time_ms now, struct 
         return false;
     text_copy_field(to->id, sizeof to->id, key, (size_t)(slash - key));
     text_copy(to->node_id, sizeof to->node_id, slash + 1);
-    text_copy(to->user_id, sizeof to->user_id, json_text(json_get(doc, "user_id")));
+    json_copy_text(doc, "user_id", to->user_id, sizeof to->user_id);
     json_int(json_get(doc, "role"), &role);
     json_int(json_get(doc, "number"), &number);
     json_int(json_get(doc, "status"), &status);

@@ -33,11 +33,6 @@ static enum err put_file(struct tx *tx, const struct file *file)
     return err;
 }
 
-static void take(const struct json *doc, const char *key, char *to, size_t size)
-{
-    text_copy(to, size, json_text(json_get(doc, key)));
-}
-
 static bool read_file(const char *id, const char *text, struct file *to)
 {
     struct json *doc;
@@ -45,14 +40,14 @@ static bool read_file(const char *id, const char *text, struct file *to)
     if (json_parse(bytes_of_text(text), &doc, NULL) != ERR_NONE)
         return false;
     text_copy(to->id, sizeof to->id, id);
-    take(doc, "name", to->name, sizeof to->name);
-    take(doc, "description", to->description, sizeof to->description);
-    take(doc, "type", to->type, sizeof to->type);
-    take(doc, "image", to->image_id, sizeof to->image_id);
-    take(doc, "uploader", to->uploader, sizeof to->uploader);
-    take(doc, "metadata", to->metadata, sizeof to->metadata);
-    take(doc, "sha256", to->sha256, sizeof to->sha256);
-    take(doc, "md5", to->md5, sizeof to->md5);
+    json_copy_text(doc, "name", to->name, sizeof to->name);
+    json_copy_text(doc, "description", to->description, sizeof to->description);
+    json_copy_text(doc, "type", to->type, sizeof to->type);
+    json_copy_text(doc, "image", to->image_id, sizeof to->image_id);
+    json_copy_text(doc, "uploader", to->uploader, sizeof to->uploader);
+    json_copy_text(doc, "metadata", to->metadata, sizeof to->metadata);
+    json_copy_text(doc, "sha256", to->sha256, sizeof to->sha256);
+    json_copy_text(doc, "md5", to->md5, sizeof to->md5);
     json_int(json_get(doc, "size"), &to->size_bytes);
     json_int(json_get(doc, "at"), &to->uploaded_at);
     json_bool(json_get(doc, "ready"), &to->is_ready);

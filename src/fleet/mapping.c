@@ -27,7 +27,7 @@ static void read_mapping(const char *text, struct own_node *to)
     to->is_primary = role != NULL && strcmp(role, "primary") == 0;
     json_int(json_get(doc, "mapped_at"), &at);
     to->mapped_at = at;
-    text_copy(to->via, sizeof to->via, json_text(json_get(doc, "via")));
+    json_copy_text(doc, "via", to->via, sizeof to->via);
     json_free(doc);
 }
 
@@ -225,12 +225,6 @@ static enum err put_request(struct tx *tx, const struct request *r)
     return err;
 }
 
-static void take_text(const struct json *doc, const char *name, char *to, size_t size)
-{
-    const char *text = json_text(json_get(doc, name));
-    text_copy(to, size, text ? text : "");
-}
-
 /* ERR_NOT_FOUND, with a story. */
 static enum err get_request(struct tx *tx, const char *id, struct request *to)
 {
@@ -247,9 +241,9 @@ static enum err get_request(struct tx *tx, const char *id, struct request *to)
     if (err != ERR_NONE)
         return err;
     text_copy(to->id, sizeof to->id, id);
-    take_text(doc, "user_id", to->user_id, sizeof to->user_id);
-    take_text(doc, "node_id", to->node_id, sizeof to->node_id);
-    take_text(doc, "secret", to->secret, sizeof to->secret);
+    json_copy_text(doc, "user_id", to->user_id, sizeof to->user_id);
+    json_copy_text(doc, "node_id", to->node_id, sizeof to->node_id);
+    json_copy_text(doc, "secret", to->secret, sizeof to->secret);
     json_int(json_get(doc, "status"), &status);
     json_int(json_get(doc, "until"), &until);
     json_free(doc);

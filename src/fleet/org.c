@@ -25,7 +25,7 @@ static bool note_org(struct card_visitor *v, const char *key, const char *text)
     if (json_parse(bytes_of_text(text), &doc, NULL) != ERR_NONE)
         return true;
     text_copy(o->id, sizeof o->id, key);
-    text_copy(o->name, sizeof o->name, json_text(json_get(doc, "name")));
+    json_copy_text(doc, "name", o->name, sizeof o->name);
     json_int(json_get(doc, "created_at"), &o->created_at);
     json_free(doc);
     return ++l->count < l->max;

@@ -348,9 +348,9 @@ static bool read_token(const char *text, struct api_token *t)
     *t = (struct api_token){.role = ROLE_USER};
     if (json_parse(bytes_of_text(text), &doc, NULL) != ERR_NONE)
         return false;
-    text_copy(t->id, sizeof t->id, json_text(json_get(doc, "id")));
-    text_copy(t->name, sizeof t->name, json_text(json_get(doc, "name")));
-    text_copy(t->user_id, sizeof t->user_id, json_text(json_get(doc, "user_id")));
+    json_copy_text(doc, "id", t->id, sizeof t->id);
+    json_copy_text(doc, "name", t->name, sizeof t->name);
+    json_copy_text(doc, "user_id", t->user_id, sizeof t->user_id);
     json_int(json_get(doc, "role"), &role);
     json_int(json_get(doc, "created_at"), &t->created_at);
     json_int(json_get(doc, "expires_at"), &t->expires_at);

@@ -47,8 +47,8 @@ static void read_share(const struct json *doc, struct share *to)
     json_bool(json_get(doc, "makes_primary"), &to->makes_primary);
     to->what = (enum share_what)what;
     to->status = (enum share_status)status;
-    text_copy(to->from_id, sizeof to->from_id, json_text(json_get(doc, "from")));
-    text_copy(to->to_id, sizeof to->to_id, json_text(json_get(doc, "to")));
+    json_copy_text(doc, "from", to->from_id, sizeof to->from_id);
+    json_copy_text(doc, "to", to->to_id, sizeof to->to_id);
     JSON_EACH (id, json_get(doc, "ids"))
         if (to->count < SHARE_MAX)
             text_copy(to->ids[to->count++], sizeof to->ids[0], json_text(id));

@@ -147,6 +147,32 @@ PASS(token_get,
 PASS(token_delete, (struct fleet_store * s, const char *digest, struct why *why), digest, why)
 PASS(tokens_delete_user, (struct fleet_store * s, const char *user_id, struct why *why), user_id, why)
 
+/* Pages below are read until ours is full.  `key`: what a page goes on after; `is_seen`: of `row`. */
+#define SEE_LIST(name, noun, key, is_seen)                                                                             \
+    static enum err see_##name(struct fleet_store *s, const char *after, struct noun *to, unsigned max,                \
+                               unsigned *count, struct why *why)                                                       \
+    {                                                                                                                  \
+        struct noun *page = calloc(PAGE, sizeof *page);                                                                \
+        char from[NAME_SIZE];                                                                                          \
+        unsigned n = PAGE;                                                                                             \
+        enum err err = page ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");                                     \
+        text_copy(from, sizeof from, after);                                                                           \
+        for (*count = 0; err == ERR_NONE && n == PAGE && *count < max;) {                                              \
+            err = raw(s)->ops->name(raw(s), from, page, PAGE, &n, why);                                                \
+            for (const struct noun *row = page; err == ERR_NONE && row < page + n && *count < max; row++) {            \
+                text_copy(from, sizeof from, row->key);                                                                \
+                if (is_seen)                                                                                           \
+                    to[(*count)++] = *row;                                                                             \
+            }                                                                                                          \
+        }                                                                                                              \
+        free(page);                                                                                                    \
+        return err;                                                                                                    \
+    }
+
+SEE_LIST(image_list, image, id, is_ours(s, row->org))
+SEE_LIST(job_list, job, id, is_ours(s, row->org))
+SEE_LIST(user_list, user, name, is_ours(s, row->org))
+
 /* --- nodes ------------------------------------------------------------------------------------ */
 
 static enum err see_node_get(struct fleet_store *s, const char *id, struct node *to, struct why *why)
@@ -328,26 +354,6 @@ static enum err see_image_put(struct fleet_store *s, const struct image *image, 
     return err == ERR_NONE || err == ERR_NOT_FOUND ? raw(s)->ops->image_put(raw(s), &own, why) : err;
 }
 
-/* Pages below are read until ours is full. */
-static enum err see_image_list(struct fleet_store *s, const char *after, struct image *to, unsigned max,
-                               unsigned *count, struct why *why)
-{
-    struct image page[PAGE];
-    char from[ID_LEN + 1];
-    unsigned n = PAGE;
-    enum err err = ERR_NONE;
-    text_copy(from, sizeof from, after);
-    for (*count = 0; err == ERR_NONE && n == PAGE && *count < max;) {
-        err = raw(s)->ops->image_list(raw(s), from, page, PAGE, &n, why);
-        for (unsigned i = 0; err == ERR_NONE && i < n && *count < max; i++) {
-            text_copy(from, sizeof from, page[i].id);
-            if (is_ours(s, page[i].org))
-                to[(*count)++] = page[i];
-        }
-    }
-    return err;
-}
-
 /* --- jobs ------------------------------------------------------------------------------------- */
 
 static enum err see_job_get(struct fleet_store *s, const char *id, struct job *to, struct why *why)
@@ -381,26 +387,6 @@ static enum err see_job_put(struct fleet_store *s, const struct job *job, struct
         err = raw(s)->ops->job_put(raw(s), own, why);
     }
     free(known);
-    return err;
-}
-
-static enum err see_job_list(struct fleet_store *s, const char *after, struct job *to, unsigned max, unsigned *count,
-                             struct why *why)
-{
-    struct job *page = calloc(PAGE, sizeof *page);
-    char from[ID_LEN + 1];
-    unsigned n = PAGE;
-    enum err err = page ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");
-    text_copy(from, sizeof from, after);
-    for (*count = 0; err == ERR_NONE && n == PAGE && *count < max;) {
-        err = raw(s)->ops->job_list(raw(s), from, page, PAGE, &n, why);
-        for (unsigned i = 0; err == ERR_NONE && i < n && *count < max; i++) {
-            text_copy(from, sizeof from, page[i].id);
-            if (is_ours(s, page[i].org))
-                to[(*count)++] = page[i];
-        }
-    }
-    free(page);
     return err;
 }
 
@@ -520,25 +506,6 @@ static enum err see_user_put(struct fleet_store *s, const struct user *user, str
         return why_set(why, ERR_USER_EXISTS, "user %.80s exists already", user->name);
     text_copy(own.org, sizeof own.org, of(s)->view->org);
     return err == ERR_NONE || err == ERR_NOT_FOUND ? raw(s)->ops->user_put(raw(s), &own, why) : err;
-}
-
-static enum err see_user_list(struct fleet_store *s, const char *after, struct user *to, unsigned max, unsigned *count,
-                              struct why *why)
-{
-    struct user page[PAGE];
-    char from[NAME_SIZE];
-    unsigned n = PAGE;
-    enum err err = ERR_NONE;
-    text_copy(from, sizeof from, after);
-    for (*count = 0; err == ERR_NONE && n == PAGE && *count < max;) {
-        err = raw(s)->ops->user_list(raw(s), from, page, PAGE, &n, why);
-        for (unsigned i = 0; err == ERR_NONE && i < n && *count < max; i++) {
-            text_copy(from, sizeof from, page[i].name);
-            if (is_ours(s, page[i].org))
-                to[(*count)++] = page[i];
-        }
-    }
-    return err;
 }
 
 /* --- cards ------------------------------------------------------------------------------------ */

@@ -48,8 +48,8 @@ static bool read(const char *id, const char *text, struct webhook *to)
     if (json_parse(bytes_of_text(text), &doc, NULL) != ERR_NONE)
         return false;
     text_copy(to->id, sizeof to->id, id);
-    text_copy(to->url, sizeof to->url, json_text(json_get(doc, "url")));
-    text_copy(to->description, sizeof to->description, json_text(json_get(doc, "description")));
+    json_copy_text(doc, "url", to->url, sizeof to->url);
+    json_copy_text(doc, "description", to->description, sizeof to->description);
     to->kinds = (unsigned)number_of(doc, "kinds");
     json_bool(json_get(doc, "paused"), &to->is_paused);
     to->cursor = number_of(doc, "cursor");
@@ -196,7 +196,7 @@ static bool read_delivery(const char *key, const char *text, struct delivery *d)
                            .status = (int)number_of(doc, "status"),
                            .took_ms = number_of(doc, "took_ms"),
                            .at = number_of(doc, "at")};
-    text_copy(d->story, sizeof d->story, json_text(json_get(doc, "story")));
+    json_copy_text(doc, "story", d->story, sizeof d->story);
     json_free(doc);
     return true;
 }
