@@ -346,6 +346,15 @@ enum err automations_see(struct tx *tx, const char *node_id, const struct json *
     return err;
 }
 
+enum err automations_forget_node(struct tx *tx, const char *node_id)
+{
+    struct key_list l;
+    enum err err = tx_keys(tx, CARD_AUTOMATION_OF, node_id, &l);
+    for (unsigned i = 0; err == ERR_NONE && i < l.count; i++)
+        err = drop(tx, NULL, l.ids[i]);
+    return err;
+}
+
 enum err automations_forget_user(struct tx *tx, const char *user_id)
 {
     struct key_list l;

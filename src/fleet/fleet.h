@@ -154,6 +154,11 @@ long long fleet_people_version(const struct fleet *f);
 /* `id` NULL or "": one is made.  ERR_EXISTS, ERR_NODE_ID. */
 enum err fleet_node_add(struct fleet *f, const char *id, time_ms now, struct node *to, struct why *why);
 
+/* With what is kept of it: mappings, memberships, parameters, keys.  Jobs have it behind them: what it had not begun is
+ * excluded, what it was at is cancelled, or timed out where only its word was missing.  What it did before stays in the
+ * history of jobs.  A node that still has its certificate may connect, and is not listened to.  ERR_NODE_NOT_FOUND. */
+enum err fleet_node_delete(struct fleet *f, const char *id, time_ms now, struct why *why);
+
 enum err fleet_node_count(struct fleet *f, int64_t *count, struct why *why);
 
 /* A node that brings its own certificate, and what its maker tells of it; NULL members: nothing. */
@@ -589,6 +594,11 @@ enum err fleet_denied_scan(struct fleet *f, struct name_visitor *v, struct why *
 enum err fleet_sign_key_put(struct fleet *f, const char *name, const char *text, struct why *why);
 enum err fleet_sign_key_get(struct fleet *f, const char *name, char **to, struct why *why);
 enum err fleet_sign_key_scan(struct fleet *f, struct name_visitor *v, struct why *why);
+
+/* Simulators, by name; `text`: the door's own. */
+enum err fleet_simulator_put(struct fleet *f, const char *name, const char *text, struct why *why);
+enum err fleet_simulator_drop(struct fleet *f, const char *name, struct why *why);
+enum err fleet_simulator_scan(struct fleet *f, struct name_visitor *v, struct why *why);
 
 /* --- what clients come back for, and what is remembered ---------------------------------------- */
 

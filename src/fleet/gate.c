@@ -116,3 +116,22 @@ enum err fleet_signed_scan(struct fleet *f, const char *image_id, struct name_vi
         card_key(prefix, image_id, "");
     return scan(f, CARD_SIGNED, prefix, v, why);
 }
+
+enum err fleet_simulator_put(struct fleet *f, const char *name, const char *text, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, 0, why);
+    return err ? err : tx_end(&tx, tx.db->card_put(tx.s, CARD_SIMULATOR, name, bytes_of_text(text), why));
+}
+
+enum err fleet_simulator_drop(struct fleet *f, const char *name, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, 0, why);
+    return err ? err : tx_end(&tx, tx.db->card_delete(tx.s, CARD_SIMULATOR, name, why));
+}
+
+enum err fleet_simulator_scan(struct fleet *f, struct name_visitor *v, struct why *why)
+{
+    return scan(f, CARD_SIMULATOR, "", v, why);
+}

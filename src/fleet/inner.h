@@ -131,6 +131,7 @@ enum err sharing_group_changed(struct tx *tx, const char *group_id, const char *
 bool sharing_has_group(struct tx *tx, const char *user_id, const char *group_id);
 /* A node has told its parameters, `params` all of them. */
 enum err automations_see(struct tx *tx, const char *node_id, const struct json *params);
+enum err automations_forget_node(struct tx *tx, const char *node_id);
 enum err automations_forget_user(struct tx *tx, const char *user_id);
 /* Parameters to a node. */
 enum err params_send(struct tx *tx, const char *node_id, const char *params);

@@ -47,6 +47,8 @@ struct fleet_store_ops {
     /* _get: ERR_NOT_FOUND (without a story) when the row is absent.  _put: writes the whole row, new or old. */
     enum err (*node_get)(struct fleet_store *s, const char *id, struct node *to, struct why *why);
     enum err (*node_put)(struct fleet_store *s, const struct node *node, struct why *why);
+    /* Nothing happens when it is absent.  What else names the node stays. */
+    enum err (*node_delete)(struct fleet_store *s, const char *id, struct why *why);
     enum err (*node_list)(struct fleet_store *s, const char *after, struct node *to, unsigned max, unsigned *count,
                           struct why *why);
     enum err (*node_scan)(struct fleet_store *s, const char *after, struct node_visitor *v, struct why *why);

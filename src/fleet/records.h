@@ -248,6 +248,7 @@ enum card_kind {
     CARD_AUTOMATION = 33,      /* id */
     CARD_AUTOMATION_OF = 34,   /* node/automation */
     CARD_AUTOMATION_BY = 35,   /* user/automation */
+    CARD_SIMULATOR = 36,       /* name: how many nodes it has, since when */
     CARD_HELD = 18,            /* job that waits for a second person: who had a hand in it last */
 };
 #define CARD_KEY_SIZE 200

@@ -80,6 +80,7 @@ static int64_t see_changes(struct fleet_store *s)
     }
 
 PASS(version, (struct fleet_store * s, int64_t *version, struct why *why), version, why)
+PASS(node_delete, (struct fleet_store * s, const char *id, struct why *why), id, why)
 PASS(nodes_all_offline, (struct fleet_store * s, time_ms now, struct why *why), now, why)
 PASS(group_children,
      (struct fleet_store * s, const char *id, struct group *to, unsigned max, unsigned *count, struct why *why), id, to,
@@ -572,6 +573,7 @@ static const struct fleet_store_ops ops = {
     .version = see_version,
     .node_get = see_node_get,
     .node_put = see_node_put,
+    .node_delete = see_node_delete,
     .node_list = see_node_list,
     .node_scan = see_node_scan,
     .node_count = see_node_count,

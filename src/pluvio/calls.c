@@ -41,7 +41,10 @@ static enum err add_argument(struct building *b, const char *where, const char *
 {
     if (where[0] == '?')
         add_query(b, where + 1, value);
-    else if (where[0] == '@')
+    else if (where[0] == '/') {
+        buf_add_text(&b->path, "/");
+        http_escape(&b->path, value);
+    } else if (where[0] == '@')
         return add_file(b, where + 1, value, false, why);
     else if (where[0] == '[') {
         json_out_array(&b->out, where + 1);

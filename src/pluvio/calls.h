@@ -8,8 +8,9 @@
 
 #define CALL_ARGUMENTS_MAX 3
 
-/* Where an argument or option goes: "?node_id" into the query, "role" into the body, "@certificate" into the body as
- * what the file of that name holds, "[tags" and "[nodes" into the body as a list with all further arguments. */
+/* Where an argument or option goes: "?node_id" into the query, "/" behind the path, "role" into the body,
+ * "@certificate" into the body as what the file of that name holds, "[tags" and "[nodes" into the body as a list with
+ * all further arguments. */
 struct call {
     struct command_line line;
     const char *method, *path;

@@ -113,6 +113,20 @@ CALL(node_deactivate, {{no_rows, "NODE-ID", "Throw a node out, and let it in no 
                        "activate=false",
                        "Node %s is out.",
                        NULL})
+CALL(node_delete, {{no_rows, "NODE-ID", "Delete a node, with what is kept of it; jobs do not wait for it.", 1, 1},
+                   "DELETE",
+                   "/v1/admin/nodes",
+                   {"/"},
+                   NULL,
+                   "Node %s is gone.",
+                   NULL})
+CALL(simulator_delete, {{no_rows, "SIMULATOR", "Delete a simulator's nodes.", 1, 1},
+                        "DELETE",
+                        "/v1/admin/simulators",
+                        {"?simulator"},
+                        NULL,
+                        "%s and its nodes are gone.",
+                        NULL})
 CALL(node_tag, {{no_rows, "NODE-ID KEY:VALUE...", "Give a node tags.", 2, ARGUMENTS_MAX},
                 "PUT",
                 "/v1/admin/nodes",
@@ -273,6 +287,28 @@ enum err command_user_list(int argc, char **argv, struct why *why)
                                          .print_head = print_user_head,
                                          .print_row = print_user};
     return list_all(&users, argc, argv, why);
+}
+
+static void print_simulator_head(void)
+{
+    printf("%s%-16s %10s  %s%s\n", style(STYLE_BOLD), "SIMULATOR", "NODES", "SINCE", style(STYLE_NONE));
+}
+
+static void print_simulator(const struct json *simulator)
+{
+    printf("%-16s %10" PRId64 "  ", text_of(simulator, "simulator"), int_of(simulator, "node_count"));
+    print_time(int_of(simulator, "created_at"));
+    printf("\n");
+}
+
+enum err command_simulator_list(int argc, char **argv, struct why *why)
+{
+    static const struct listing simulators = {.path = "/v1/admin/simulators",
+                                              .members = "simulators",
+                                              .help = "List simulators.",
+                                              .print_head = print_simulator_head,
+                                              .print_row = print_simulator};
+    return list_all(&simulators, argc, argv, why);
 }
 
 static void print_org_head(void)

@@ -318,3 +318,13 @@ HANDLER(put_node_params)
         answer_done(p, "Parameters taken");
     return err == ERR_FORMAT ? ERR_BODY : err;
 }
+
+HANDLER(delete_node)
+{
+    enum err err = fleet_node_delete(rest->fleet, q->parameter, q->now, why);
+    if (err == ERR_NONE) {
+        q->is_gate_changed = true;
+        answer_done(p, "The node is gone");
+    }
+    return err;
+}

@@ -147,6 +147,10 @@ static const struct rest_route routes[] = {
     {"POST", "/v1/admin/nodes", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_node, "node.add", false},
     {"PUT", "/v1/admin/nodes", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_node, "node.edit", false},
     {"DELETE", "/v1/admin/nodes", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, put_node, "node.edit", false},
+    {"DELETE", "/v1/admin/nodes/*", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, delete_node, "node.delete", false},
+    {"GET", "/v1/admin/simulators", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_simulators, NULL, false},
+    {"DELETE", "/v1/admin/simulators", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, delete_simulator, "simulator.delete",
+     false},
     {"GET", "/v1/admin/key", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_keys, NULL, false},
     {"POST", "/v1/admin/key", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_key, "key.add", false},
     {"GET", "/v1/admin/secure_sign", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, get_secure_sign, NULL, false},
@@ -541,8 +545,9 @@ int64_t rest_body_max(const struct rest_route *route)
  * their own, or must count what failed, are remembered after they are done. */
 static bool is_one_transaction(const struct rest_route *route)
 {
-    return route->handle != post_registration && route->handle != post_simulator && route->handle != put_user &&
-           route->handle != post_key && route->handle != post_secure_sign && route->handle != delete_user;
+    return route->handle != post_registration && route->handle != post_simulator && route->handle != delete_simulator &&
+           route->handle != put_user && route->handle != post_key && route->handle != post_secure_sign &&
+           route->handle != delete_user;
 }
 
 static enum err handle_audited(struct rest *rest, const struct rest_route *route, struct rest_request *q,

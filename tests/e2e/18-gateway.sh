@@ -51,4 +51,9 @@ wait_for 30 runs "$name-000007" 7.7.7 || die "a simulator cannot speak for its o
 is_online n1 && runs n1 1.0.0 || die "a simulator spoke for n1"
 ! rest POST /v1/admin/nodes -d "{\"node_id\":\"$name-1\"}" | jq -e '.status == "success"' >/dev/null || die "a node took a simulated one's name"
 rest POST /v1/admin/simulators -d '{"node_count":0}' | jq -e '.error_code and (.description | test("node_count"))' >/dev/null || die "no nodes were made"
+# The simulator is removed, its nodes with it
+name=$("$bin/pluvio" simulator list | awk 'NR == 2 { print $1 }')
+"$bin/pluvio" simulator delete "$name" | grep -q "$name and its nodes are gone" || die "the simulator stays"
+[ "$(rest GET "/v1/admin/nodes?query=id%20~%20%22$name-*%22" | jq .total)" = 0 ] || die "simulated nodes are left"
+[ "$("$bin/pluvio" simulator list | wc -l)" = 1 ] || die "simulators: $("$bin/pluvio" simulator list)"
 echo "300 nodes over one connection"

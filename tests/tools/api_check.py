@@ -314,7 +314,11 @@ class Examples:
         call("PUT", "/v1/admin/nodes", {"node_id": "e1", "activate": "true"})
         call("DELETE", "/v1/admin/nodes", {"node_id": "e1"}, {"tags": ["a:b"]})
         call("DELETE", mapping, values={"user": user, "node": "e1"})
-        call("POST", "/v1/admin/simulators", body={"node_count": 2})
+        simulator = call("POST", "/v1/admin/simulators", body={"node_count": 2})["simulator"]
+        call("GET", "/v1/admin/simulators")
+        call("DELETE", "/v1/admin/simulators", {"simulator": simulator})
+        call("POST", "/v1/admin/nodes", body={"node_id": "e3"})
+        call("DELETE", "/v1/admin/nodes/{node}", values={"node": "e3"})
         for base in ("/claim", "/v1/claim"):
             call("POST", base + "/initiate", body={"mac_addr": "AABBCCDDEEFF", "platform": "esp32"})
 

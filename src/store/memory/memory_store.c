@@ -194,6 +194,11 @@ static enum err mem_node_put(struct fleet_store *port, const struct node *node, 
     return put(of(port), NODES, node->id, &kept, sizeof kept, why);
 }
 
+static enum err mem_node_delete(struct fleet_store *port, const char *id, struct why *why)
+{
+    return drop(of(port), NODES, id, why);
+}
+
 /* The row after `after`; the first one when that is "". */
 static struct row *row_after(struct rows *rows, const char *after)
 {
@@ -989,6 +994,7 @@ static const struct fleet_store_ops ops = {
     .version = mem_version,
     .node_get = mem_node_get,
     .node_put = mem_node_put,
+    .node_delete = mem_node_delete,
     .node_list = mem_node_list,
     .node_scan = mem_node_scan,
     .node_count = mem_node_count,

@@ -6,6 +6,7 @@
 
 enum err db_node_get(struct fleet_store *tx, const char *id, struct node *to, struct why *why);
 enum err db_node_put(struct fleet_store *tx, const struct node *node, struct why *why);
+enum err db_node_delete(struct fleet_store *tx, const char *id, struct why *why);
 enum err db_node_list(struct fleet_store *tx, const char *after, struct node *to, unsigned max, unsigned *count,
                       struct why *why);
 enum err db_node_scan(struct fleet_store *tx, const char *after, struct node_visitor *v, struct why *why);

@@ -87,6 +87,14 @@ enum err db_node_put(struct fleet_store *tx, const struct node *n, struct why *w
     return write_node(tx, S_NODE_INSERT, n, why);
 }
 
+enum err db_node_delete(struct fleet_store *tx, const char *id, struct why *why)
+{
+    enum err err = db_write_texts(tx, S_NODE_DELETE, id, NULL, why);
+    if (err == ERR_NONE)
+        conn_of(tx)->node_count -= sqlite3_changes(conn_of(tx)->db);
+    return err;
+}
+
 enum err db_node_list(struct fleet_store *tx, const char *after, struct node *to, unsigned max, unsigned *count,
                       struct why *why)
 {

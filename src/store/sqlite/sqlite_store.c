@@ -100,6 +100,7 @@ static const struct fleet_store_ops ops = {
     .version = version,
     .node_get = db_node_get,
     .node_put = db_node_put,
+    .node_delete = db_node_delete,
     .node_list = db_node_list,
     .node_scan = db_node_scan,
     .node_count = db_node_count,

@@ -46,6 +46,7 @@
       " WHERE id=?1")                                                                                                  \
     X(NODE_INSERT, "INSERT INTO nodes (" NODE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"  \
                    "?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)")                                                         \
+    X(NODE_DELETE, "DELETE FROM nodes WHERE id=?1")                                                                    \
     X(NODE_LIST, "SELECT " NODE_COLUMNS " FROM nodes WHERE id>?1 ORDER BY id LIMIT ?2")                                \
     X(GROUP_GET, "SELECT " GROUP_COLUMNS " FROM groups WHERE id=?1")                                                   \
     X(GROUP_NAME, "SELECT " GROUP_COLUMNS " FROM groups WHERE owner=?1 AND name=?2")                                   \

@@ -619,6 +619,44 @@ static void a_stray_node_is_noticed_and_offered_again(void **state)
     assert_false(node.is_astray);
 }
 
+/* A node that goes for good: what it had not begun is excluded, what it was at ends, and the job ends without it. */
+static void a_deleted_node_is_behind_its_jobs(void **state)
+{
+    struct rig *r = *state;
+    struct node node;
+    char *params = NULL;
+    rig_node(r, "idle", "1.0");
+    rig_node(r, "busy", "1.0");
+    rig_node(r, "done", "1.0");
+    struct image image = rig_image(r, "two", "2.0");
+    struct job_order o = {
+        .name = "j", .image_id = image.id, .owner = "t", .nodes = {"idle", "busy", "done"}, .node_count = 3};
+    struct job job;
+    assert_int_equal(fleet_job_start(&r->fleet, &o, r->now, &job, NULL), ERR_NONE);
+    rig_fetch(r, "busy", "1.0");
+    rig_fetch(r, "done", "1.0");
+    rig_report(r, "busy", job.id, REPORT_IN_PROGRESS, "Downloaded 10% Firmware Image");
+    rig_report(r, "done", job.id, REPORT_IN_PROGRESS, "Rebooting into new firmware");
+    rig_config(r, "done", "2.0");
+    rig_report(r, "done", job.id, REPORT_SUCCESS, "OTA Upgrade successful");
+    assert_int_equal(fleet_on_params(&r->fleet, "busy", bytes_of_text("{\"a\":{\"b\":1}}"), true, r->now, NULL),
+                     ERR_NONE);
+    assert_int_equal(rig_summary(r, job.id).job.status, JOB_ACTIVE);
+    assert_int_equal(fleet_node_delete(&r->fleet, "none", r->now, NULL), ERR_NODE_NOT_FOUND);
+    assert_int_equal(fleet_node_delete(&r->fleet, "idle", r->now, NULL), ERR_NONE);
+    assert_int_equal(fleet_node_delete(&r->fleet, "busy", r->now, NULL), ERR_NONE);
+    assert_int_equal(rig_execution(r, job.id, "idle").state, EX_EXCLUDED);
+    assert_int_equal(rig_execution(r, job.id, "busy").state, EX_CANCELLED);
+    assert_int_equal(rig_execution(r, job.id, "done").state, EX_SUCCESS);
+    assert_int_equal(rig_summary(r, job.id).job.status, JOB_FINISHED);
+    assert_int_equal(fleet_node_get(&r->fleet, "busy", &node, NULL), ERR_NODE_NOT_FOUND);
+    assert_int_equal(fleet_node_params(&r->fleet, "busy", &params, NULL), ERR_NODE_NOT_FOUND);
+    /* One of that name that comes later begins anew. */
+    rig_node(r, "busy", "1.0");
+    assert_int_equal(fleet_node_params(&r->fleet, "busy", &params, NULL), ERR_NONE);
+    assert_null(params);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -638,6 +676,7 @@ int main(void)
         WITH_RIG(few_nodes_of_a_network_at_a_time),
         WITH_RIG(slots_are_promised_and_kept),
         WITH_RIG(a_stray_node_is_noticed_and_offered_again),
+        WITH_RIG(a_deleted_node_is_behind_its_jobs),
     };
     return cmocka_run_group_tests_name("fleet jobs", tests, NULL, NULL);
 }

@@ -73,6 +73,14 @@ static void rows_come_back_as_they_went(void **state)
     assert_true(n2.is_astray && n2.is_deactivated);
     assert_false(n2.is_online);
     assert_int_equal(tx->ops->node_get(tx, "n2", &n2, NULL), ERR_NOT_FOUND);
+    int64_t before = 0, after = 0;
+    tx->ops->node_count(tx, &before, NULL);
+    put_node(tx, "n2");
+    assert_int_equal(tx->ops->node_delete(tx, "n2", NULL), ERR_NONE);
+    assert_int_equal(tx->ops->node_delete(tx, "n2", NULL), ERR_NONE);
+    assert_int_equal(tx->ops->node_get(tx, "n2", &n2, NULL), ERR_NOT_FOUND);
+    tx->ops->node_count(tx, &after, NULL);
+    assert_int_equal(after, before);
 
     struct job j = {.id = "J",
                     .name = "job",
