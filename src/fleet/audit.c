@@ -148,11 +148,17 @@ enum err fleet_audit_verify(struct fleet *f, int64_t *count, int64_t *broken, st
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-enum err fleet_request_put(struct fleet *f, const char *id, const char *text, struct why *why)
+/* "<when> <text>" */
+enum err fleet_request_put(struct fleet *f, const char *id, const char *text, time_ms now, struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, 0, why);
-    return err ? err : tx_end(&tx, tx.db->card_put(tx.s, CARD_REQUEST, id, bytes_of_text(text), why));
+    struct buf card = {0};
+    buf_addf(&card, "%lld %s", (long long)now, text);
+    enum err err = tx_begin(&tx, f, now, why);
+    if (err == ERR_NONE)
+        err = tx_end(&tx, tx_card_put(&tx, CARD_REQUEST, id, &card));
+    buf_deinit(&card);
+    return err;
 }
 
 enum err fleet_request_get(struct fleet *f, const char *id, char **to, struct why *why)
@@ -160,5 +166,10 @@ enum err fleet_request_get(struct fleet *f, const char *id, char **to, struct wh
     struct tx tx;
     *to = NULL;
     enum err err = tx_begin_reading(&tx, f, why);
-    return err ? err : tx_end(&tx, tx_card(&tx, CARD_REQUEST, id, to));
+    if (err == ERR_NONE)
+        err = tx_end(&tx, tx_card(&tx, CARD_REQUEST, id, to));
+    const char *blank = *to ? strchr(*to, ' ') : NULL;
+    if (blank != NULL)
+        memmove(*to, blank + 1, strlen(blank + 1) + 1);
+    return err;
 }

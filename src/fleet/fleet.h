@@ -602,8 +602,10 @@ enum err fleet_simulator_scan(struct fleet *f, struct name_visitor *v, struct wh
 
 /* --- what clients come back for, and what is remembered ---------------------------------------- */
 
+#define REQUEST_LIFE_MS (7 * 86400000LL) /* what clients come back for is kept so long */
+
 /* A text kept under a request's id, for a client that asks later.  fleet_request_get: NULL when there is none. */
-enum err fleet_request_put(struct fleet *f, const char *id, const char *text, struct why *why);
+enum err fleet_request_put(struct fleet *f, const char *id, const char *text, time_ms now, struct why *why);
 enum err fleet_request_get(struct fleet *f, const char *id, char **to, struct why *why);
 
 /* The audit log: each entry's hash covers the one before, so that none can be taken out or changed unnoticed.

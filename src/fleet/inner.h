@@ -47,6 +47,7 @@ struct fleet_memory {
     atomic_llong orgs_at; /* when it was looked whether there are organisations */
     atomic_bool has_orgs;
     atomic_llong people; /* counts changes of users, sessions and tokens */
+    time_ms tidy_at;     /* when to look for old cards again */
     int64_t version;
     bool is_filled;
     struct active **jobs;
@@ -135,6 +136,11 @@ enum err automations_forget_node(struct tx *tx, const char *node_id);
 enum err automations_forget_user(struct tx *tx, const char *user_id);
 /* Parameters to a node. */
 enum err params_send(struct tx *tx, const char *node_id, const char *params);
+
+/* Some of the cards whose time is long over go, once an hour; `*is_more`: there are others. */
+enum err tidy_when_due(struct tx *tx, bool *is_more);
+/* A request to share, answered or not; what it brought stays. */
+enum err sharing_drop(struct tx *tx, const char *id);
 
 /* Requests and shared groups of a user who goes. */
 enum err sharing_forget_user(struct tx *tx, const char *user_id);

@@ -103,6 +103,20 @@ static enum err drop_share(struct tx *tx, const struct share *s)
     return err ? err : tx->db->card_delete(tx->s, CARD_SHARE, s->id, tx->why);
 }
 
+enum err sharing_drop(struct tx *tx, const char *id)
+{
+    char *text = NULL;
+    struct json *doc = NULL;
+    struct share s = {.count = 0};
+    enum err err = tx_card(tx, CARD_SHARE, id, &text);
+    if (err == ERR_NONE && text != NULL && json_parse(bytes_of_text(text), &doc, NULL) == ERR_NONE)
+        read_share(doc, &s);
+    json_free(doc);
+    free(text);
+    text_copy(s.id, sizeof s.id, id);
+    return err ? err : drop_share(tx, &s);
+}
+
 /* --- asking ----------------------------------------------------------------------------------- */
 
 /* Whether the thing is the user's to give. */

@@ -406,6 +406,10 @@ enum err fleet_tick(struct fleet *f, time_ms now, time_ms *next_at, struct why *
         err = end_deadlines(&t);
     if (err == ERR_NONE)
         err = work_on_busy(&t);
+    bool has_old = false;
+    if (err == ERR_NONE)
+        err = tidy_when_due(&tx, &has_old);
+    t.is_more |= has_old;
     err = tx_end(&tx, err);
     if (t.is_more)
         *next_at = now;

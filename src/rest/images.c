@@ -16,6 +16,7 @@
 #define PAGE_DEFAULT    25
 #define PAGE_MAX        100
 #define IMAGE_FILES_MAX 32
+#define USER_IMAGES_MAX 10 /* of one user: what `otaupgrade` leaves behind */
 
 static void signed_url(const struct rest *rest, const char *base, const char *method, const char *path,
                        int64_t expires_s, char *to, size_t size)
@@ -273,6 +274,29 @@ HANDLER(post_image)
 }
 
 /* An image of a user's own (C.4): its name is told apart from all others, so that it takes nobody's place. */
+/* Of a user's own images the newest stay, and those that a job uses. */
+static enum err make_room_for(struct rest *rest, const struct rest_request *q, struct why *why)
+{
+    struct image *page = calloc(PAGE_DEFAULT, sizeof *page);
+    char after[ID_LEN + 1] = "", mark[NAME_SIZE], sha256[SHA256_TEXT];
+    unsigned count = PAGE_DEFAULT, kept = 0;
+    enum err err = page ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");
+    snprintf(mark, sizeof mark, " (%.100s, ", q->user.name);
+    while (err == ERR_NONE && count == PAGE_DEFAULT) {
+        err = fleet_image_list(rest->fleet, after, page, PAGE_DEFAULT, &count, why);
+        for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
+            text_copy(after, sizeof after, page[i].id);
+            bool is_own = strcmp(page[i].uploader, q->user.name) == 0 && strstr(page[i].name, mark) != NULL;
+            if (!is_own || ++kept < USER_IMAGES_MAX)
+                continue;
+            if (fleet_image_delete(rest->fleet, page[i].id, false, q->now, sha256, NULL) == ERR_NONE)
+                forget_bytes(rest, sha256);
+        }
+    }
+    free(page);
+    return err;
+}
+
 HANDLER(post_user_image)
 {
     struct json *doc;
@@ -283,7 +307,8 @@ HANDLER(post_user_image)
     const char *wanted = member_text(doc, "image_name");
     snprintf(name, sizeof name, "%.100s (%.100s, %.8s)", wanted ? wanted : "", q->user.name,
              id_new(rest->entropy).text);
-    err = add_posted(rest, q, doc, wanted ? name : NULL, p, why);
+    if ((err = make_room_for(rest, q, why)) == ERR_NONE)
+        err = add_posted(rest, q, doc, wanted ? name : NULL, p, why);
     json_free(doc);
     return err;
 }

@@ -330,7 +330,7 @@ static enum err keep_code(struct rest *rest, const char *user_id, time_ms now, c
     hex_encode(code, bytes_of(random, sizeof random));
     token_digest(code, digest);
     snprintf(text, sizeof text, "%s %" PRId64, user_id, now + CODE_LIFE_MS);
-    return fleet_request_put(rest->fleet, digest, text, why);
+    return fleet_request_put(rest->fleet, digest, text, now, why);
 }
 
 enum err oidc_code_user(struct rest *rest, const char *code, time_ms now, struct user *to, struct why *why)
@@ -346,7 +346,7 @@ enum err oidc_code_user(struct rest *rest, const char *code, time_ms now, struct
         text_copy_field(id, sizeof id, kept, (size_t)(blank - kept));
     free(kept);
     if (err == ERR_NONE)
-        err = fleet_request_put(rest->fleet, digest, "", why); /* once */
+        err = fleet_request_put(rest->fleet, digest, "", now, why); /* once */
     return err ? err : fleet_user_get_id(rest->fleet, id, to, why);
 }
 

@@ -51,7 +51,7 @@ HANDLER(post_node_ids)
     json_free(doc);
     snprintf(text, sizeof text, "%" PRId64, count);
     if (err == ERR_NONE)
-        err = fleet_request_put(rest->fleet, id.text, text, why);
+        err = fleet_request_put(rest->fleet, id.text, text, q->now, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         json_out_text(&out, "request_id", id.text);
@@ -121,9 +121,9 @@ HANDLER(get_registration)
     if (query(q, "file_name") == NULL)
         return why_set(why, ERR_BODY, "give file_name, or the request_id of a registration");
     struct id made = id_new(rest->entropy);
-    enum err err =
-        fleet_request_put(rest->fleet, made.text,
-                          "{\"status\":\"in_progress\",\"description\":\"The list has not been handed in yet\"}", why);
+    enum err err = fleet_request_put(
+        rest->fleet, made.text, "{\"status\":\"in_progress\",\"description\":\"The list has not been handed in yet\"}",
+        q->now, why);
     if (err != ERR_NONE)
         return err;
     snprintf(path, sizeof path, "/v1/registrations/%s", made.text);
@@ -354,7 +354,7 @@ static enum err hand_in(struct rest *rest, const struct rest_request *q, const s
 
 /* What a later question for the request is answered with. */
 static enum err keep_result(struct rest *rest, const char *id, const struct list *l, enum err err, const char *story,
-                            struct why *why)
+                            time_ms now, struct why *why)
 {
     struct buf text = {0};
     struct json_out out;
@@ -366,8 +366,8 @@ static enum err keep_result(struct rest *rest, const char *id, const struct list
     json_out_text(&out, "status", err == ERR_NONE ? "success" : "failure");
     json_out_text(&out, "description", err == ERR_NONE ? done : story);
     json_out_end_object(&out);
-    enum err kept =
-        text.is_failed ? why_set(why, ERR_NO_MEMORY, "no memory") : fleet_request_put(rest->fleet, id, text.at, why);
+    enum err kept = text.is_failed ? why_set(why, ERR_NO_MEMORY, "no memory")
+                                   : fleet_request_put(rest->fleet, id, text.at, now, why);
     buf_deinit(&text);
     return kept;
 }
@@ -390,7 +390,7 @@ HANDLER(post_registration)
         upload_path(q, id, path, sizeof path);
         err = hand_in(rest, q, doc, l, path, why);
         unlink(path);
-        keep_result(rest, id, l, err, err ? why_text(why, err) : "", &kept);
+        keep_result(rest, id, l, err, err ? why_text(why, err) : "", q->now, &kept);
     }
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);

@@ -447,7 +447,7 @@ HANDLER(post_secure_sign)
         err = sign_bootloader(rest, q, image_id, image.id, names, count, &bootloader, why);
     snprintf(kept, sizeof kept, "%s %s", image.id, bootloader.id);
     if (err == ERR_NONE)
-        err = fleet_request_put(rest->fleet, request.text, kept, why);
+        err = fleet_request_put(rest->fleet, request.text, kept, q->now, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         answer_signed(rest, &out, request.text, &image, q->now);

@@ -50,12 +50,12 @@ static enum err take_kind(const char *type, enum upload_kind *to, struct why *wh
 }
 
 /* Of an announcement before. */
-static enum err forget_md5(struct rest *rest, const char *id, struct why *why)
+static enum err forget_md5(struct rest *rest, const struct rest_request *q, const char *id, struct why *why)
 {
     char *known = NULL;
     enum err err = fleet_request_get(rest->fleet, id, &known, why);
     if (err == ERR_NONE && known != NULL)
-        err = fleet_request_put(rest->fleet, id, "", why);
+        err = fleet_request_put(rest->fleet, id, "", q->now, why);
     free(known);
     return err;
 }
@@ -66,13 +66,13 @@ enum err announce_md5(struct rest *rest, const struct rest_request *q, const cha
     uint8_t raw[BASE64_BYTES(BASE64_SIZE(MD5_LEN) + 4)];
     size_t len = 0;
     if (md5 == NULL)
-        return forget_md5(rest, id, why);
+        return forget_md5(rest, q, id, why);
     if (strlen(md5) >= BASE64_SIZE(MD5_LEN) + 4 || !base64_decode(raw, &len, bytes_of_text(md5), BASE64_STANDARD) ||
         len != MD5_LEN)
         return why_set(why, ERR_IMAGE_MD5, "md5_checksum must be the base64 of 16 bytes");
     char hex[MD5_TEXT];
     hex_encode(hex, bytes_of(raw, len));
-    return fleet_request_put(rest->fleet, id, hex, why);
+    return fleet_request_put(rest->fleet, id, hex, q->now, why);
 }
 
 void answer_upload(const struct rest *rest, const struct rest_request *q, struct rest_response *p, const char *id_name,

@@ -389,6 +389,64 @@ static void a_scope_is_some_of_the_nodes(void **state)
     buf_deinit(&stream);
 }
 
+/* What nobody comes back for goes, what is young stays. */
+static void old_requests_go(void **state)
+{
+    struct bench *b = *state;
+    char body[8192], old[64], young[64], asked[64], command[64];
+    time_ms next;
+    make_user(b, "bo@x.org", "user");
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    char me[ID_LEN + 1];
+    make_user_id(b, "admin@h", me);
+    fleet_user_node(&b->r->fleet, me, "n1", true, b->r->now, NULL);
+    assert_int_equal(CALL("POST", "/v1/admin/node_ids", NULL, "{\"node_count\":1}"), 200);
+    take_member(body, "request_id", old, sizeof old);
+    assert_int_equal(CALL("PUT", "/v1/user/nodes/sharing", NULL, "{\"nodes\":[\"n1\"],\"user_name\":\"bo@x.org\"}"),
+                     200);
+    take_member(body, "request_id", asked, sizeof asked);
+    assert_int_equal(CALL("POST", "/v1/user/nodes/cmd", NULL, "{\"node_ids\":[\"n1\"],\"cmd\":1,\"timeout\":60}"), 200);
+    take_member(body, "request_id", command, sizeof command);
+    b->r->now += 8 * 86400000LL;
+    log_in(b);
+    assert_int_equal(CALL("POST", "/v1/admin/node_ids", NULL, "{\"node_count\":1}"), 200);
+    take_member(body, "request_id", young, sizeof young);
+    assert_int_equal(fleet_tick(&b->r->fleet, b->r->now, &next, NULL), ERR_NONE);
+    assert_int_equal(CALL("GET", "/v1/admin/node_ids", QUERY("request_id", old), NULL), 400);
+    assert_int_equal(CALL("GET", "/v1/admin/node_ids", QUERY("request_id", young), NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/cmd", QUERY("request_id", command), NULL), 400);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/sharing/requests", QUERY("request_id", asked), NULL), 200);
+    b->r->now += 30 * 86400000LL;
+    log_in(b);
+    assert_int_equal(fleet_tick(&b->r->fleet, b->r->now, &next, NULL), ERR_NONE);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/sharing/requests", QUERY("request_id", asked), NULL), 400);
+    assert_int_equal(CALL("GET", "/v1/user/nodes/sharing/requests", QUERY("primary_user", "true"), NULL), 200);
+    assert_non_null(strstr(body, "\"sharing_requests\":[]"));
+}
+
+/* What `otaupgrade` leaves behind does not grow for ever. */
+static void a_users_images_are_few(void **state)
+{
+    struct bench *b = *state;
+    char body[16384];
+    log_in(b);
+    for (int i = 0; i < 13; i++) {
+        char version[12];
+        snprintf(version, sizeof version, "1.%d", i);
+        char *image = image_body("mine", version, false);
+        assert_int_equal(CALL("POST", "/v1/user/otaimage", NULL, image), 200);
+        free(image);
+    }
+    assert_int_equal(CALL("GET", "/v1/admin/otaimage", QUERY("image_name", "mine", "contains", "true"), NULL), 200);
+    unsigned count = 0;
+    for (const char *at = body; (at = strstr(at, "\"ota_image_id\"")) != NULL; at++)
+        count++;
+    assert_int_equal(count, 10);
+    assert_non_null(strstr(body, "\"1.12\""));
+    assert_null(strstr(body, "\"1.2\""));
+}
+
 static void who_guesses_waits(void **state)
 {
     struct bench *b = *state;
@@ -960,6 +1018,8 @@ int main(void)
         WITH_REST(who_guesses_codes_waits),
         WITH_REST(organisations_do_not_see_each_other),
         WITH_REST(a_scope_is_some_of_the_nodes),
+        WITH_REST(old_requests_go),
+        WITH_REST(a_users_images_are_few),
         WITH_REST(who_guesses_waits),
         WITH_REST(every_route_asks_for_its_right),
         WITH_REST(an_api_token_is_its_users_and_less),
