@@ -435,8 +435,8 @@ static void print_entry(const struct json *row)
     static const char *const names[] = {"node_id",   "nodeid",     "group_id",     "ota_job_id", "ota_image_id",
                                         "user_name", "webhook_id", "authority_id", "token_id",   "ota_job_name",
                                         "image_id",  "image_name", "group_name",   "key_name",   "name",
-                                        "url",       "node_count"};
-    const char *of = "";
+                                        "url",       "node_count", "simulator",    "entity_id",  "automation_id"};
+    const char *of = text_of(entry, "of");
     for (size_t i = 0; i < sizeof names / sizeof names[0] && *of == '\0'; i++)
         of = *text_of(query, names[i]) ? text_of(query, names[i]) : text_of(json_get(entry, "body"), names[i]);
     printf(" %-24s %-16s %s\n", text_of(entry, "who"), text_of(entry, "what"), of);

@@ -116,9 +116,10 @@ static void write_view(struct json_out *out, const char *name, const struct buf 
 enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q,
                const struct buf *before, const struct buf *after, struct why *why)
 {
-    static const char *const names[] = {
-        "node_id", "nodeid",   "group_id",   "ota_job_id", "ota_image_id", "user_id",    "user_name",       "operation",
-        "archive", "token_id", "force_push", "activate",   "authority_id", "webhook_id", "organisation_id", "file_id"};
+    static const char *const names[] = {"node_id",    "nodeid",    "group_id",     "ota_job_id", "ota_image_id",
+                                        "user_id",    "user_name", "operation",    "archive",    "token_id",
+                                        "force_push", "activate",  "authority_id", "webhook_id", "organisation_id",
+                                        "file_id",    "simulator", "automation_id"};
     struct buf text = {0};
     struct json_out out;
     json_out_init(&out, &text);
@@ -129,6 +130,9 @@ enum err audit(struct rest *rest, const struct rest_route *route, const struct r
         json_out_text(&out, "organisation_id", q->org);
     json_out_text(&out, "what", route->audit);
     json_out_text(&out, "path", q->path);
+    /* What the path names, the innermost: users' nodes are nodes. */
+    if (route->path != NULL && strchr(route->path, '*') != NULL)
+        json_out_text(&out, "of", q->second_parameter[0] ? q->second_parameter : q->parameter);
     json_out_object(&out, "query");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (query(q, names[i]) != NULL)

@@ -32,6 +32,11 @@ upload blinky-1.1.0
 start_job --image blinky-1.1.0 --name held --all --exclude 'id = n1' >/dev/null
 pluvio why n1 | grep -q 'held: .*exclude' || die "why: $(pluvio why n1)"
 pluvio audit list | grep -q 'admin@localhost .*node.edit .*n1' || die "audit: $(pluvio audit list)"
+pluvio node add gone --out "$work/gone" >/dev/null
+pluvio node delete gone | grep -q 'gone is gone' || die "node delete"
+! pluvio node list | grep -q '^gone' || die "it is still there"
+refused 'no node gone' pluvio node delete gone
+pluvio audit list | grep -q 'node.delete .*gone' || die "audit: $(pluvio audit list | tail -2)"
 pluvio audit verify | grep -q 'as they were written' || die "audit verify"
 
 # What RainMaker's users know
