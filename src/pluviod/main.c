@@ -10,6 +10,7 @@
 #include "pluviod/bus.h"
 #include "pluviod/http.h"
 #include "pluviod/settings.h"
+#include "pluviod/fetch.h"
 #include "pluviod/gate.h"
 #include "pluviod/hooks.h"
 #include "pluviod/mail.h"
@@ -48,6 +49,7 @@ struct server {
     struct bus_thread *bus;
     struct mail_program mail;
     struct oidc oidc;
+    struct fetcher fetcher;
     struct gate gate;
     struct rest_health health;
     struct rest_counts counts;
@@ -241,6 +243,8 @@ static enum err rest_up(struct server *s, struct why *why)
                             .scratch = &s->scratch.port,
                             .may_sign_up = strcmp(s->settings.sign_up, "open") == 0,
                             .may_self_claim = strcmp(s->settings.self_claim, "yes") == 0};
+    fetch_init(&s->fetcher, strcmp(s->settings.webhook_loopback, "yes") == 0);
+    s->rest.fetch = &s->fetcher.port;
     if (s->settings.oidc_issuer[0]) {
         enum err err;
         if ((err = oidc_init(&s->oidc, &s->settings, why)) != ERR_NONE)

@@ -63,7 +63,7 @@ static const struct setting {
     {"four-eyes", TEXT(four_eyes), "no", "yes|no",
      "Whether each job, and each change of one, waits until a second person approves it (default: no)", 3},
     {"webhook-loopback", TEXT(webhook_loopback), "no", "yes|no",
-     "Whether webhooks may call addresses of this machine (default: no)", 3},
+     "Whether webhooks and images by URL may call addresses of this machine (default: no)", 3},
     {"oidc-issuer", TEXT(oidc_issuer), "", "URL",
      "OpenID Connect provider that people sign in by; its client is told https://HOST/v1/oidc/callback (default: none)",
      3},

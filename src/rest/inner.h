@@ -204,6 +204,9 @@ enum err check_md5(struct rest *rest, const char *id, const struct image_facts *
 void answer_upload(const struct rest *rest, const struct rest_request *q, struct rest_response *p, const char *id_name,
                    const char *id, const char *url_name);
 
+/* For a job with ota_image_url: the bytes are fetched before the job's transaction begins. */
+enum err fetch_job_image(struct rest *rest, const struct rest_request *q, struct why *why);
+
 /* Signs an image with keys of the server, as a new one.  Codes 1360xx. */
 #define SIGN_KEYS_MAX 3
 enum err sign_image(struct rest *rest, const struct rest_request *q, const char *image_id, const char *const *names,

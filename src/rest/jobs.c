@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PAGE_DEFAULT 25
 #define PAGE_MAX     100
@@ -269,23 +270,20 @@ static enum err check_signing(const struct rest_request *q, const struct json *d
     return *count > 0 ? ERR_NONE : why_set(why, ERR_SIGN_KEY_NAME, "secure_boot names no key");
 }
 
-/* Options that this server does not carry out are refused: a job that silently ignores one is worse than none. */
-static enum err refuse_unknown(const struct rest_request *q, const struct json *doc, const char **keys, unsigned *count,
-                               bool *is_auto, struct why *why)
+/* Which image, and who signs it. */
+static enum err read_image_choice(const struct rest_request *q, const struct json *doc, const char **keys,
+                                  unsigned *count, bool *is_auto, struct why *why)
 {
     const char *url = member_text(doc, "ota_image_url");
     if (url != NULL && member_text(doc, "ota_image_id") != NULL)
         return why_set(why, ERR_IMAGE_OR_URL, "give either ota_image_id or ota_image_url");
-    enum err err = check_signing(q, doc, keys, count, is_auto, why);
-    return err || url == NULL ? err
-                              : why_set(why, ERR_BODY,
-                                        "images by URL are not offered: nothing is known of their bytes; "
-                                        "upload the image");
+    return check_signing(q, doc, keys, count, is_auto, why);
 }
 
 /* An order as it is read: it points into the document and in here. */
 struct reading {
     struct job_order order;          /* first: orders of readings lead back to them */
+    const char *image_url;           /* in the place of an image's id; NULL: none */
     const char *keys[SIGN_KEYS_MAX]; /* that sign the image for this job */
     unsigned key_count;
     bool picks_key; /* each node is given the image as one of its own keys has signed it */
@@ -319,11 +317,12 @@ static enum err read_order(const struct rest_request *q, const struct json *doc,
             .skips_project = is_flag(doc, "skip_project_check"),
             .gives_image = is_flag(doc, "user_ota_image_acccess") || is_flag(doc, "user_ota_image_access"),
         }};
+    r->image_url = o->image_id ? NULL : member_text(doc, "ota_image_url");
     if (given != NULL && (!json_int(given, &priority) || priority < 1 || priority > 10))
         return why_set(why, ERR_JOB_PRIORITY, "priority must be a number from 1 to 10");
     o->priority = (int)priority;
     enum err err;
-    if ((err = refuse_unknown(q, doc, r->keys, &r->key_count, &r->picks_key, why)) != ERR_NONE ||
+    if ((err = read_image_choice(q, doc, r->keys, &r->key_count, &r->picks_key, why)) != ERR_NONE ||
         (err = take_metadata(meta, o, why)) != ERR_NONE ||
         (err = take_number(doc, "timeout", &o->timeout_s, why)) != ERR_NONE ||
         (err = take_serial(q, doc, o, why)) != ERR_NONE ||
@@ -360,6 +359,53 @@ static enum err with_order(struct rest *rest, struct rest_request *q, struct res
     return err;
 }
 
+/* --- an image that lies elsewhere ------------------------------------------------------------- */
+
+static void fetched_path(const struct rest_request *q, char *to, size_t size)
+{
+    snprintf(to, size, "%s-fetched", q->body_file);
+}
+
+enum err fetch_job_image(struct rest *rest, const struct rest_request *q, struct why *why)
+{
+    struct json *doc;
+    char path[700];
+    enum err err = body_object(q, &doc, why);
+    if (err != ERR_NONE)
+        return err;
+    const char *url = member_text(doc, "ota_image_url");
+    fetched_path(q, path, sizeof path);
+    /* What the order is refused for anyway is not fetched. */
+    if (url != NULL && member_text(doc, "ota_image_id") == NULL && json_get(doc, "secure_boot") == NULL) {
+        if (rest->fetch == NULL || (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0))
+            err = why_set(why, ERR_BODY, "ota_image_url must begin with https:// or http://");
+        else if (strlen(url) >= NAME_SIZE)
+            err = why_set(why, ERR_BODY, "ota_image_url has more than %d characters", NAME_SIZE - 1);
+        else
+            err = rest->fetch->fetch(rest->fetch, url, path, why);
+    }
+    json_free(doc);
+    if (err != ERR_NONE)
+        unlink(path);
+    return err == ERR_NETWORK ? why_add(why, ERR_BODY, "fetch the image") : err;
+}
+
+/* What was fetched becomes an image called by its URL, checked as every upload; nodes get it from here. */
+static enum err adopt_fetched(struct rest *rest, const struct rest_request *q, const char *url, struct image *to,
+                              struct why *why)
+{
+    struct image_facts facts;
+    char path[700], name[NAME_SIZE];
+    fetched_path(q, path, sizeof path);
+    enum err err = verify_file(path, &facts, why);
+    snprintf(name, sizeof name, "%.200s (%.8s)", url, id_new(rest->entropy).text);
+    const struct image_upload upload = {.name = name, .uploader = q->user.name, .facts = &facts};
+    if (err == ERR_NONE)
+        err = adopt_file(rest, path, NULL, &upload, q->now, to, why);
+    unlink(path);
+    return err;
+}
+
 static enum err start_order(struct rest *rest, const struct rest_request *q, const struct job_order *o,
                             struct rest_response *p, struct why *why)
 {
@@ -369,7 +415,11 @@ static enum err start_order(struct rest *rest, const struct rest_request *q, con
     struct job job;
     char variants[JOB_VARIANTS_MAX][ID_LEN + 1];
     enum err err = ERR_NONE;
-    if (r->picks_key)
+    if (r->image_url != NULL) {
+        err = adopt_fetched(rest, q, r->image_url, &image, why);
+        order.image_id = image.id;
+    }
+    if (err == ERR_NONE && r->picks_key)
         err = sign_with_each(rest, q, o->image_id ? o->image_id : "", variants, JOB_VARIANTS_MAX, &order.variant_count,
                              why);
     for (unsigned i = 0; i < order.variant_count; i++)

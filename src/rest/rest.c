@@ -556,7 +556,9 @@ static enum err handle_audited(struct rest *rest, const struct rest_route *route
     struct fleet_batch batch;
     struct rest own = *rest;
     struct buf before = {0}, after = {0};
-    enum err err;
+    enum err err = route->handle == post_job ? fetch_job_image(rest, q, why) : ERR_NONE;
+    if (err != ERR_NONE)
+        return err;
     if (!is_one_transaction(route)) {
         err = route->handle(rest, q, p, why);
         return err ? err : audit(rest, route, q, &before, &after, why);

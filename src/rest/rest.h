@@ -121,6 +121,11 @@ struct rest_provider {
                      struct why *why);
 };
 
+/* Fetches a file by its URL, for jobs whose image lies elsewhere; NULL in `struct rest`: nobody does.  ERR_NETWORK. */
+struct rest_fetch {
+    enum err (*fetch)(struct rest_fetch *f, const char *url, const char *path, struct why *why);
+};
+
 struct sim_scratch;
 
 struct rest {
@@ -136,6 +141,7 @@ struct rest {
     struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
     struct rest_mail *mail;
     struct rest_provider *provider;
+    struct rest_fetch *fetch;
     struct rest_gate *gate;            /* NULL: nobody has to know */
     struct rest_health *health;        /* NULL: nothing else */
     struct known_tokens *known;        /* NULL: each token is checked anew */

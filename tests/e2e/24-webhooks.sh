@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Goal: what happens reaches a webhook in its order, signed, each event once, over its failures and the server's restart; it
-# can be sent again; and addresses of the server's own machine are not called unless that is allowed.
+# can be sent again; and addresses of the server's own machine are not called unless that
+# is allowed; a job's image may be fetched from elsewhere.
 . "$(dirname "$0")/lib.sh" "$@"
 server_options=(--webhook-loopback yes)
 start_server
@@ -45,6 +46,17 @@ twice() { [ "$(jq -r '.events[].id' "$work/got" | grep -c .)" -ge $((2 * before)
 wait_for 30 twice || die "nothing was sent again"
 rest DELETE "/v1/admin/webhooks?webhook_id=$hook" | jq -e '.status == "success"' >/dev/null || die "not deleted"
 
+# A job's image by its URL
+files=$(free_port $((base + 18)))
+spawn python3 -m http.server "$files" --bind 127.0.0.1 --directory "$bin" >/dev/null 2>&1 &
+pids+=($!)
+wait_for 20 curl -sfI "http://127.0.0.1:$files/blinky-1.0.0.bin"
+by_url() { rest POST '/v1/admin/otajob?force_push=true' -d "{\"ota_job_name\":\"$1\",\"ota_image_url\":\"http://127.0.0.1:$files/$2\",\"nodes\":[\"n1\"]}"; }
+by_url none nothing.bin | jq -e '.description | test("answers 404")' >/dev/null || die "an image that is not there"
+job=$(by_url by-url blinky-1.0.0.bin | jq -r .ota_job_id)
+wait_for 120 is_finished "$job" || die "the job by URL: $(job_field "$job" status)"
+wait_for 20 runs n1 1.0.0 || die "n1 runs $(node_field n1 fw_version)"
+
 # Closed by default
 kill "$server_pid"; wait "$server_pid" || true
 server_options=()
@@ -53,4 +65,5 @@ hook=$(rest POST /v1/admin/webhooks -d "{\"url\":\"http://localhost:$port/hook\"
 rest POST /v1/admin/node_group -d '{"group_name":"g"}' >/dev/null
 refused() { rest GET "/v1/admin/webhooks/deliveries?webhook_id=$hook" | jq -e '.deliveries[0].status == 0'; }
 wait_for 20 refused || die "an address of this machine was called"
+by_url closed blinky-1.0.0.bin | jq -e '.status == "failure"' >/dev/null || die "an image was fetched from this machine"
 echo "told, once each, in order"

@@ -600,6 +600,61 @@ static void approval_has_rainmakers_shape(void **state)
     assert_non_null(strstr(body, "\"expiry_timestamp_num\":9999999999"));
 }
 
+struct test_fetch {
+    struct rest_fetch port;
+    const char *wanted;
+    bool is_broken;
+};
+
+static enum err fetch_small(struct rest_fetch *port, const char *url, const char *path, struct why *why)
+{
+    struct test_fetch *f = (struct test_fetch *)port;
+    struct buf image = {0};
+    if (strcmp(url, f->wanted) != 0)
+        return why_set(why, ERR_NETWORK, "%s answers 404", url);
+    small_image(&image, "3.0");
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    assert_int_equal(fwrite(image.at, 1, f->is_broken ? 100 : image.len, out), f->is_broken ? 100 : image.len);
+    fclose(out);
+    buf_deinit(&image);
+    return ERR_NONE;
+}
+
+static void a_jobs_image_may_lie_elsewhere(void **state)
+{
+    struct bench *b = *state;
+    struct test_fetch f = {.port = {fetch_small}, .wanted = "https://x/fw.bin"};
+    char body[8192], id[64];
+    struct job_summary sum;
+    struct image image;
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    b->rest.fetch = &f.port;
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL,
+                          "{\"ota_job_name\":\"j\",\"nodes\":[\"n1\"],\"ota_image_url\":\"ftp://x/y\"}"),
+                     400);
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL,
+                          "{\"ota_job_name\":\"j\",\"nodes\":[\"n1\"],\"ota_image_url\":\"https://x/other\"}"),
+                     400);
+    assert_non_null(strstr(body, "answers 404"));
+    f.is_broken = true;
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL,
+                          "{\"ota_job_name\":\"j\",\"nodes\":[\"n1\"],\"ota_image_url\":\"https://x/fw.bin\"}"),
+                     400);
+    assert_non_null(strstr(body, "104003"));
+    f.is_broken = false;
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL,
+                          "{\"ota_job_name\":\"j\",\"nodes\":[\"n1\"],\"ota_image_url\":\"https://x/fw.bin\"}"),
+                     200);
+    take_member(body, "ota_job_id", id, sizeof id);
+    assert_int_equal(fleet_job_get(&b->r->fleet, id, &sum, NULL), ERR_NONE);
+    assert_int_equal(fleet_image_get(&b->r->fleet, sum.job.image_id, &image, NULL), ERR_NONE);
+    assert_string_equal(image.fw_version, "3.0");
+    assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, "{\"ota_job_name\":\"k\",\"nodes\":[\"n1\"]}"), 400);
+    assert_non_null(strstr(body, "104018"));
+}
+
 /* Three of a network at a time: the fourth user is told to come back. */
 static void a_network_takes_three_at_once(void **state)
 {
@@ -730,6 +785,7 @@ int main(void)
         WITH_REST(a_node_may_ask_over_https),
         WITH_REST(groups_have_rainmakers_shape),
         WITH_REST(approval_has_rainmakers_shape),
+        WITH_REST(a_jobs_image_may_lie_elsewhere),
         WITH_REST(a_network_takes_three_at_once),
         WITH_REST(a_job_is_planned_changed_and_explained),
         WITH_REST(a_node_may_have_to_wait),
