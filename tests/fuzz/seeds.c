@@ -197,7 +197,7 @@ static void words(void)
     put("streamjson", "topic", bytes_of_text("$aws/things/n1/streams/J1/get/json"));
     put("csv", "list", bytes_of_text("node_id,certs,qrcode\r\nn1,\"a\nb\",\"{\"\"ver\"\":1}\"\r\n"));
     put("command", "poll", bytes_of((const uint8_t *)"\1\0\3\1\0\5\2\0\0", 9));
-    put("command", "answer", bytes_of((const uint8_t *)"\1\2ab\3\1\0\5\2\2\1\6\2ok", 17));
+    put("command", "answer", bytes_of((const uint8_t *)"\1\2ab\3\1\0\5\2\2\1\6\2ok", 15));
     put("base64", "text", bytes_of_text("aGVsbG8="));
 }
 
