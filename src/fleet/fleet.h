@@ -593,6 +593,7 @@ enum err fleet_denied_scan(struct fleet *f, struct name_visitor *v, struct why *
 /* Keys that sign images; `text`: the door's own, which holds the private half sealed.  get: NULL when there is none. */
 enum err fleet_sign_key_put(struct fleet *f, const char *name, const char *text, struct why *why);
 enum err fleet_sign_key_get(struct fleet *f, const char *name, char **to, struct why *why);
+enum err fleet_sign_key_drop(struct fleet *f, const char *name, struct why *why);
 enum err fleet_sign_key_scan(struct fleet *f, struct name_visitor *v, struct why *why);
 
 /* Simulators, by name; `text`: the door's own. */

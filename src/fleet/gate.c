@@ -94,6 +94,13 @@ enum err fleet_sign_key_get(struct fleet *f, const char *name, char **to, struct
     return err ? err : tx_end(&tx, tx_card(&tx, CARD_SIGN_KEY, name, to));
 }
 
+enum err fleet_sign_key_drop(struct fleet *f, const char *name, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, 0, why);
+    return err ? err : tx_end(&tx, tx.db->card_delete(tx.s, CARD_SIGN_KEY, name, why));
+}
+
 enum err fleet_sign_key_scan(struct fleet *f, struct name_visitor *v, struct why *why)
 {
     return scan(f, CARD_SIGN_KEY, "", v, why);

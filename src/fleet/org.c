@@ -111,13 +111,27 @@ enum err fleet_org_add(struct fleet *f, const char *name, time_ms now, struct or
     return err;
 }
 
+struct any_card {
+    struct card_visitor v;
+    bool is_there;
+};
+
+static bool note_any(struct card_visitor *v, const char *key, const char *text)
+{
+    (void)key, (void)text;
+    ((struct any_card *)v)->is_there = true;
+    return false;
+}
+
 static enum err check_empty(struct fleet_store *s, struct why *why)
 {
     struct image image;
     struct job *job = malloc(sizeof *job);
     struct user user;
     int64_t nodes = 0;
-    unsigned images = 0, jobs = 0, users = 0;
+    struct group group;
+    struct any_card key = {{note_any}, false};
+    unsigned images = 0, jobs = 0, users = 0, groups = 0;
     enum err err = job ? s->ops->node_count(s, &nodes, why) : why_set(why, ERR_NO_MEMORY, "no memory");
     if (err == ERR_NONE)
         err = s->ops->image_list(s, "", &image, 1, &images, why);
@@ -125,10 +139,15 @@ static enum err check_empty(struct fleet_store *s, struct why *why)
         err = s->ops->job_list(s, "", job, 1, &jobs, why);
     if (err == ERR_NONE)
         err = s->ops->user_list(s, "", &user, 1, &users, why);
+    if (err == ERR_NONE)
+        err = s->ops->group_list(s, "", "", &group, 1, &groups, why);
+    if (err == ERR_NONE)
+        err = s->ops->card_scan(s, CARD_SIGN_KEY, "", "", &key.v, why);
     free(job);
-    if (err == ERR_NONE && nodes + images + jobs + users > 0)
-        err = why_set(why, ERR_EXISTS, "the organisation still has%s%s%s%s: delete them first", nodes ? " nodes" : "",
-                      images ? " images" : "", jobs ? " jobs" : "", users ? " users" : "");
+    if (err == ERR_NONE && (nodes + images + jobs + users + groups > 0 || key.is_there))
+        err = why_set(why, ERR_EXISTS, "the organisation still has%s%s%s%s%s%s: delete them first",
+                      nodes ? " nodes" : "", images ? " images" : "", jobs ? " jobs" : "", users ? " users" : "",
+                      groups ? " groups" : "", key.is_there ? " keys" : "");
     return err;
 }
 

@@ -113,6 +113,14 @@ CALL(node_deactivate, {{no_rows, "NODE-ID", "Throw a node out, and let it in no 
                        "activate=false",
                        "Node %s is out.",
                        NULL})
+CALL(key_delete,
+     {{no_rows, "NAME", "Delete a key: what it has signed stays signed, nothing more is signed with it.", 1, 1},
+      "DELETE",
+      "/v1/admin/key",
+      {"?key_name"},
+      NULL,
+      "Key %s is gone.",
+      NULL})
 CALL(node_delete, {{no_rows, "NODE-ID", "Delete a node, with what is kept of it; jobs do not wait for it.", 1, 1},
                    "DELETE",
                    "/v1/admin/nodes",

@@ -70,6 +70,7 @@ COMMAND(authority_list);
 COMMAND(authority_delete);
 COMMAND(node_activate);
 COMMAND(node_deactivate);
+COMMAND(key_delete);
 COMMAND(node_delete);
 COMMAND(simulator_list);
 COMMAND(simulator_delete);

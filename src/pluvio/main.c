@@ -103,6 +103,7 @@ static const struct command {
     {"token", "delete", "Withdraw an API token", command_token_delete},
     {"key", "add", "Make a key of the server that signs images", command_key_add},
     {"key", "list", "List such keys", command_key_list},
+    {"key", "delete", "Delete one", command_key_delete},
     {"webhook", "add", "Send events to a URL", command_webhook_add},
     {"webhook", "list", "List where events are sent", command_webhook_list},
     {"webhook", "deliveries", "A webhook's last deliveries", command_webhook_deliveries},

@@ -116,10 +116,10 @@ static void write_view(struct json_out *out, const char *name, const struct buf 
 enum err audit(struct rest *rest, const struct rest_route *route, const struct rest_request *q,
                const struct buf *before, const struct buf *after, struct why *why)
 {
-    static const char *const names[] = {"node_id",    "nodeid",    "group_id",     "ota_job_id", "ota_image_id",
-                                        "user_id",    "user_name", "operation",    "archive",    "token_id",
-                                        "force_push", "activate",  "authority_id", "webhook_id", "organisation_id",
-                                        "file_id",    "simulator", "automation_id"};
+    static const char *const names[] = {"node_id",    "nodeid",    "group_id",      "ota_job_id", "ota_image_id",
+                                        "user_id",    "user_name", "operation",     "archive",    "token_id",
+                                        "force_push", "activate",  "authority_id",  "webhook_id", "organisation_id",
+                                        "file_id",    "simulator", "automation_id", "key_name"};
     struct buf text = {0};
     struct json_out out;
     json_out_init(&out, &text);

@@ -109,6 +109,7 @@ HANDLER(delete_webhook);
 HANDLER(get_deliveries);
 HANDLER(post_replay);
 HANDLER(post_key);
+HANDLER(delete_key);
 HANDLER(get_keys);
 HANDLER(post_secure_sign);
 HANDLER(get_secure_sign);

@@ -440,7 +440,11 @@ static enum err start_order(struct rest *rest, const struct rest_request *q, con
 
 HANDLER(post_job)
 {
-    return with_order(rest, q, p, start_order, why);
+    char path[700];
+    enum err err = with_order(rest, q, p, start_order, why);
+    fetched_path(q, path, sizeof path);
+    unlink(path); /* what a refused order had fetched */
+    return err;
 }
 
 static void write_audience(struct json_out *out, const struct audience *a)

@@ -153,6 +153,7 @@ static const struct rest_route routes[] = {
      false},
     {"GET", "/v1/admin/key", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_keys, NULL, false},
     {"POST", "/v1/admin/key", REST_TOKEN, RIGHT_ADMIN, REST_BODY_MEMORY, post_key, "key.add", false},
+    {"DELETE", "/v1/admin/key", REST_TOKEN, RIGHT_ADMIN, REST_NO_BODY, delete_key, "key.delete", false},
     {"GET", "/v1/admin/secure_sign", REST_TOKEN, RIGHT_OPERATE, REST_NO_BODY, get_secure_sign, NULL, false},
     {"POST", "/v1/admin/secure_sign", REST_TOKEN, RIGHT_OPERATE, REST_BODY_MEMORY, post_secure_sign, "image.sign",
      false},

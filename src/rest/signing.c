@@ -218,6 +218,24 @@ HANDLER(get_keys)
     return err;
 }
 
+/* What it has signed stays signed; nothing can be signed with it any more. */
+HANDLER(delete_key)
+{
+    char *known = NULL;
+    const char *name = query(q, "key_name");
+    enum err err = check_key_name(name, why);
+    if (err == ERR_NONE)
+        err = fleet_sign_key_get(rest->fleet, name, &known, why);
+    if (err == ERR_NONE && known == NULL)
+        err = why_set(why, ERR_SIGN_KEY_NONE, "there is no key named %.150s", name);
+    free(known);
+    if (err == ERR_NONE)
+        err = fleet_sign_key_drop(rest->fleet, name, why);
+    if (err == ERR_NONE)
+        answer_done(p, "The key is gone: what it has signed stays signed");
+    return err;
+}
+
 static enum err open_key(struct rest *rest, const char *name, struct private_key **to, struct why *why)
 {
     char *text = NULL;

@@ -72,6 +72,8 @@ signed=$(pluvio image sign "$(rest GET '/v1/admin/otaimage?image_name=blinky-1.1
 curl -s --cacert "$work/data/keys/ca.crt" -o "$work/signed.bin" "$(rest GET "/v1/admin/otaimage?ota_image_id=$signed" | jq -r .image_url)"
 pluvio sign info "$work/signed.bin" --json | grep -q "$digest" || die "the signature: $(pluvio sign info "$work/signed.bin")"
 refused 'no key named' pluvio image sign "$signed" other
+pluvio key add spare --key-spec ECC_NIST_P256 >/dev/null && pluvio key delete spare | grep -q 'spare is gone' || die "key delete"
+refused 'no key named spare' pluvio key delete spare
 
 # An organisation of its own, and a user who looks after some nodes
 org=$(pluvio org add Others)

@@ -226,6 +226,7 @@ class Examples:
         call("GET", "/v1/admin/secure_sign/signed_images", {"key_name": "k"})
         call("GET", "/v1/admin/secure_sign/signing_keys", {"image_id": added["ota_image_id"]})
         self.files_and_packages(image, added["ota_image_id"])
+        call("DELETE", "/v1/admin/key", {"key_name": "k"})
         call("GET", "/v1/admin/otaimage")
         call("GET", "/v1/admin/otaimage", {"ota_image_id": added["ota_image_id"]})
         self.follow("GET", "/v1/files/{image}", posted["image_url"])

@@ -320,7 +320,7 @@ static void organisations_do_not_see_each_other(void **state)
     assert_non_null(strstr(body, "other-node"));
     b->org = NULL;
     assert_int_equal(CALL("DELETE", "/v1/admin/organisations", QUERY("organisation_id", org), NULL), 400);
-    assert_non_null(strstr(body, "still has nodes images jobs users"));
+    assert_non_null(strstr(body, "still has nodes images jobs users keys"));
     buf_deinit(&before);
     buf_deinit(&after);
 }
