@@ -116,6 +116,7 @@
     X(ERR_ARCHIVED_NOT, "image is not archived", 400, 104024, 65)                                                      \
     X(ERR_ARCHIVE_VALUE, "archive flag is neither true nor false", 400, 104026, 65)                                    \
     X(ERR_IMAGE_200MB, "image is larger than 200 MB", 400, 104030, 65)                                                 \
+    X(ERR_IMAGE_UNREADABLE, "the image's header cannot be read", 400, 104031, 65)                                      \
     X(ERR_IMAGE_NOT_UPLOADED, "nothing was uploaded", 400, 104032, 65)                                                 \
     X(ERR_IMAGE_OR_URL, "give exactly one of ota_image_id and ota_image_url", 400, 104033, 65)                         \
     X(ERR_IMAGE_ARCHIVED, "image is archived", 400, 104034, 65)                                                        \
@@ -156,6 +157,8 @@
     X(ERR_NODE_OFFLINE, "the node is not connected", 400, 102001, 75)                                                  \
     X(ERR_NOT_THE_USERS, "the node does not belong to the user", 400, 103020, 77)                                      \
     X(ERR_AUTOMATION, "no such automation", 400, 190045, 66)                                                           \
+    X(ERR_STATUS_NOT_THE_USERS, "the status is not for the user to see", 400, 100010, 77)                              \
+    X(ERR_NO_MAPPING, "the node is not mapped to the user", 400, 103013, 77)                                           \
     X(ERR_MAP_REQUEST, "no such request", 400, 190040, 66)                                                             \
     X(ERR_TAGS_MIXED, "tags takes either AND or OR", 400, 135011, 65)                                                  \
     X(ERR_NODE_TAGS, "a tag is not key:value, or there are too many", 400, 190035, 65)                                 \

@@ -36,6 +36,14 @@ HANDLER(get_approval)
     return ERR_NONE;
 }
 
+/* The same refusal has another number on each path. */
+static enum err check_user(struct rest *rest, const struct rest_request *q, const char *node_id, enum err refusal,
+                           struct why *why)
+{
+    enum err err = users_node(rest, q, node_id, why);
+    return err == ERR_NOT_THE_USERS ? refusal : err;
+}
+
 HANDLER(post_approval)
 {
     struct json *doc;
@@ -46,7 +54,7 @@ HANDLER(post_approval)
     if (job_id == NULL)
         err = why_set(why, ERR_JOB_ID, "ota_job_id is missing");
     if (err == ERR_NONE)
-        err = users_node(rest, q, node_id, why);
+        err = check_user(rest, q, node_id, ERR_NO_MAPPING, why);
     if (err == ERR_NONE)
         err = fleet_approve(rest->fleet, node_id, job_id, q->now, why);
     if (err == ERR_NONE)
@@ -59,7 +67,8 @@ HANDLER(get_user_status)
 {
     struct execution e;
     const char *node_id = query_node(q), *job_id = query(q, "ota_job_id");
-    enum err err = job_id ? users_node(rest, q, node_id, why) : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
+    enum err err = job_id ? check_user(rest, q, node_id, ERR_STATUS_NOT_THE_USERS, why)
+                          : why_set(why, ERR_JOB_ID, "ota_job_id is missing");
     if (err == ERR_NONE)
         err = fleet_execution(rest->fleet, job_id, node_id, q->now, &e, why);
     if (err == ERR_NONE && e.state == EX_TRIGGERED)

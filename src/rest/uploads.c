@@ -245,6 +245,9 @@ static enum err adopt_firmware(struct rest *rest, struct rest_request *q, const 
     enum err err = verify_file(path, &facts, why);
     if (is_raw && err != ERR_IMAGE_NOT_UPLOADED && err != ERR_IO && facts.file_len > 0)
         err = ERR_NONE; /* only its digests count */
+    /* RainMaker answers 500 to this; but it is the file that is wrong, not the server. */
+    if (err_rainmaker_code(err) == err_rainmaker_code(ERR_IMAGE_MAGIC) && facts.segments_read == 0)
+        err = ERR_IMAGE_UNREADABLE;
     if (err == ERR_NONE && facts.file_len > FIRMWARE_MAX)
         err = why_set(why, ERR_IMAGE_200MB, "the image has %" PRIu64 " bytes, at most %lld are taken", facts.file_len,
                       FIRMWARE_MAX);

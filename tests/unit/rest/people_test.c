@@ -588,6 +588,12 @@ static void a_node_says_whose_it_is(void **state)
     assert_non_null(strstr(body, "{\"connectivity\":{\"connected\":true,"));
     assert_int_equal(CALL("GET", "/v1/user/nodes/config", QUERY("nodeid", "n2"), NULL), 400);
     assert_non_null(strstr(body, "103020"));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_update", QUERY("node_id", "n2"), NULL), 400);
+    assert_non_null(strstr(body, "103020"));
+    assert_int_equal(CALL("POST", "/v1/user/nodes/ota_update", NULL, "{\"ota_job_id\":\"j\",\"node_id\":\"n2\"}"), 400);
+    assert_non_null(strstr(body, "103013"));
+    assert_int_equal(CALL("GET", "/v1/user/nodes/ota_status", QUERY("node_id", "n2", "ota_job_id", "j"), NULL), 400);
+    assert_non_null(strstr(body, "100010"));
     /* Bob has nothing of it; when the node takes him, Ann loses it. */
     assert_int_equal(log_in_as(b, "bob@h", "Passw0rd"), 200);
     assert_int_equal(CALL("GET", "/v1/user/nodes/mapping", QUERY("request_id", request), NULL), 400);

@@ -398,7 +398,7 @@ static void what_is_wrong_with_an_image_has_a_code(void **state)
     assert_int_equal(put_bytes(b, "firmware", NULL, "", body, sizeof body), 400);
     assert_non_null(strstr(body, "104032"));
     assert_int_equal(put_bytes(b, "firmware", "no image at all", "", body, sizeof body), 400);
-    assert_non_null(strstr(body, "104003"));
+    assert_non_null(strstr(body, "104031"));
     /* Bytes of no format: their version and model must be told. */
     assert_int_equal(put_bytes(b, "raw", "no image at all", "", body, sizeof body), 400);
     assert_non_null(strstr(body, "104004"));
