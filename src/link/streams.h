@@ -13,9 +13,8 @@
 #include "fleet/fleet.h"
 #include "wire/stream.h"
 
-#define STREAMS_MAX     512 /* requests being answered; more are dropped, and nodes ask again after ten seconds */
-#define STREAMS_WINDOW  64  /* blocks sent and not acknowledged */
-#define STREAM_FILE_MAX (24 * 1024 * 1024) /* larger images are offered without a stream, as RainMaker does */
+#define STREAMS_MAX    512 /* requests being answered; more are dropped, and nodes ask again after ten seconds */
+#define STREAMS_WINDOW 64  /* blocks sent and not acknowledged */
 
 struct bus;
 

@@ -2,6 +2,7 @@
 #include "rest/inner.h"
 
 #include "base/text.h"
+#include "wire/stream.h"
 
 #include <string.h>
 
@@ -29,6 +30,8 @@ HANDLER(get_approval)
         rest_image_url(rest, &image, q->now, url, sizeof url);
         json_out_text(&out, "url", url);
         json_out_text(&out, "file_md5", image.md5);
+        if (strlen(node_id) + strlen(job.id) <= STREAM_IDS_MAX && image.size_bytes <= STREAM_FILE_MAX)
+            json_out_text(&out, "stream_id", job.id);
         if (job.metadata[0])
             json_out_raw(&out, "metadata", job.metadata);
     }

@@ -39,7 +39,8 @@ struct stream_topic {
 bool stream_topic_read(struct stream_topic *to, const char *topic);
 
 /* A node's topic buffers hold so many characters of both ids together; for longer ones a server offers no stream. */
-#define STREAM_IDS_MAX 64
+#define STREAM_IDS_MAX  64
+#define STREAM_FILE_MAX (24 * 1024 * 1024) /* larger images are offered without a stream, as RainMaker does */
 
 struct stream_request {
     uint32_t file_id, block_bytes, offset, count; /* `count` blocks from the `offset`-th, of block_bytes each */

@@ -582,6 +582,7 @@ static void approval_has_rainmakers_shape(void **state)
     assert_int_equal(CALL("GET", "/v1/user/nodes/ota_update", QUERY("node_id", "n1"), NULL), 200);
     assert_non_null(strstr(body, "\"ota_available\":true,\"description\":\"better\",\"fw_version\":\"2.0\""));
     assert_non_null(strstr(body, "\"url\":\"https://h:8443/"));
+    assert_non_null(strstr(body, "\"stream_id\":\""));
     assert_int_equal(CALL("GET", "/v1/user/nodes/ota_status", QUERY("node_id", "n1", "ota_job_id", id), NULL), 404);
     assert_non_null(strstr(body, "105024"));
     assert_int_equal(CALL("GET", "/v1/user/nodes/ota_status", QUERY("node_id", "n1"), NULL), 400);
