@@ -183,8 +183,9 @@ bool fleet_has_orgs(struct fleet *f, time_ms now)
     unsigned count = 0;
     if (atomic_load(&f->memory->has_orgs) || now - atomic_load(&f->memory->orgs_at) < LOOK_AGAIN_MS)
         return atomic_load(&f->memory->has_orgs);
-    if (fleet_org_list(f, &first, 1, &count, NULL) == ERR_NONE)
-        atomic_store(&f->memory->has_orgs, count > 0);
+    if (fleet_org_list(f, &first, 1, &count, NULL) != ERR_NONE)
+        return true; /* rather hidden than shown to the wrong people */
+    atomic_store(&f->memory->has_orgs, count > 0);
     atomic_store(&f->memory->orgs_at, now);
     return atomic_load(&f->memory->has_orgs);
 }

@@ -85,10 +85,6 @@ PASS(nodes_all_offline, (struct fleet_store * s, time_ms now, struct why *why), 
 PASS(group_children,
      (struct fleet_store * s, const char *id, struct group *to, unsigned max, unsigned *count, struct why *why), id, to,
      max, count, why)
-PASS(member_list,
-     (struct fleet_store * s, const char *group_id, const char *after, char (*to)[NODE_ID_SIZE], unsigned max,
-      unsigned *count, struct why *why),
-     group_id, after, to, max, count, why)
 PASS(groups_of_node,
      (struct fleet_store * s, const char *node_id, struct membership *to, unsigned max, unsigned *count,
       struct why *why),
@@ -106,9 +102,6 @@ PASS(job_state_get, (struct fleet_store * s, const char *job_id, struct job_stat
 PASS(job_state_put, (struct fleet_store * s, const struct job_state *state, struct why *why), state, why)
 PASS(jobs_busy, (struct fleet_store * s, char (*to)[ID_LEN + 1], unsigned max, unsigned *count, struct why *why), to,
      max, count, why)
-PASS(execution_get,
-     (struct fleet_store * s, const char *job_id, const char *node_id, struct execution *to, struct why *why), job_id,
-     node_id, to, why)
 PASS(execution_put,
      (struct fleet_store * s, const struct execution *e, const struct timeline_row *row, struct why *why), e, row, why)
 PASS(executions_open,
@@ -125,10 +118,6 @@ PASS(executions_waiting,
 PASS(network_load,
      (struct fleet_store * s, const char *network, const char *job_id, time_ms since, int64_t *count, struct why *why),
      network, job_id, since, count, why)
-PASS(timeline_list,
-     (struct fleet_store * s, const char *job_id, const char *node_id, struct timeline_row *to, unsigned max,
-      unsigned *count, struct why *why),
-     job_id, node_id, to, max, count, why)
 PASS(outbox_add, (struct fleet_store * s, const struct outbox_row *row, const char *text, struct why *why), row, text,
      why)
 PASS(outbox_text, (struct fleet_store * s, int64_t id, char *to, size_t size, struct why *why), id, to, size, why)
@@ -252,6 +241,42 @@ static bool sees_node_id(struct fleet_store *s, const char *id)
 {
     struct node node;
     return see_node_get(s, id, &node, NULL) == ERR_NONE;
+}
+
+/* Lists of node ids, those of a job and of a group alike: the ones that we look after. */
+typedef enum err (*id_list)(struct fleet_store *s, const char *of_what, const char *after, char (*to)[NODE_ID_SIZE],
+                            unsigned max, unsigned *count, struct why *why);
+
+static enum err list_ids(struct fleet_store *s, id_list list, const char *of_what, const char *after,
+                         char (*to)[NODE_ID_SIZE], unsigned max, unsigned *count, struct why *why)
+{
+    char page[PAGE][NODE_ID_SIZE], from[NODE_ID_SIZE];
+    unsigned n = PAGE;
+    enum err err = ERR_NONE;
+    if (!of(s)->view->has_scope)
+        return list(raw(s), of_what, after, to, max, count, why);
+    text_copy(from, sizeof from, after);
+    for (*count = 0; err == ERR_NONE && n == PAGE && *count < max;) {
+        err = list(raw(s), of_what, from, page, PAGE, &n, why);
+        for (unsigned i = 0; err == ERR_NONE && i < n && *count < max; i++) {
+            text_copy(from, sizeof from, page[i]);
+            if (sees_node_id(s, page[i]))
+                text_copy(to[(*count)++], NODE_ID_SIZE, page[i]);
+        }
+    }
+    return err;
+}
+
+static enum err see_job_target_list(struct fleet_store *s, const char *job_id, const char *after,
+                                    char (*to)[NODE_ID_SIZE], unsigned max, unsigned *count, struct why *why)
+{
+    return list_ids(s, raw(s)->ops->job_target_list, job_id, after, to, max, count, why);
+}
+
+static enum err see_member_list(struct fleet_store *s, const char *group_id, const char *after,
+                                char (*to)[NODE_ID_SIZE], unsigned max, unsigned *count, struct why *why)
+{
+    return list_ids(s, raw(s)->ops->member_list, group_id, after, to, max, count, why);
 }
 
 /* --- groups ----------------------------------------------------------------------------------- */
@@ -409,25 +434,24 @@ static enum err see_job_scan_active(struct fleet_store *s, struct job_visitor *v
     return raw(s)->ops->job_scan_active(raw(s), &f.port, why);
 }
 
-/* A job's nodes that we look after. */
-static enum err see_job_target_list(struct fleet_store *s, const char *job_id, const char *after,
-                                    char (*to)[NODE_ID_SIZE], unsigned max, unsigned *count, struct why *why)
+/* Who looks after some of the nodes is told of no others, not even when they are named. */
+static bool hides_node(struct fleet_store *s, const char *node_id)
 {
-    char page[PAGE][NODE_ID_SIZE], from[NODE_ID_SIZE];
-    unsigned n = PAGE;
-    enum err err = ERR_NONE;
-    if (!of(s)->view->has_scope)
-        return raw(s)->ops->job_target_list(raw(s), job_id, after, to, max, count, why);
-    text_copy(from, sizeof from, after);
-    for (*count = 0; err == ERR_NONE && n == PAGE && *count < max;) {
-        err = raw(s)->ops->job_target_list(raw(s), job_id, from, page, PAGE, &n, why);
-        for (unsigned i = 0; err == ERR_NONE && i < n && *count < max; i++) {
-            text_copy(from, sizeof from, page[i]);
-            if (sees_node_id(s, page[i]))
-                text_copy(to[(*count)++], NODE_ID_SIZE, page[i]);
-        }
-    }
-    return err;
+    return of(s)->view->has_scope && !sees_node_id(s, node_id);
+}
+
+static enum err see_execution_get(struct fleet_store *s, const char *job_id, const char *node_id, struct execution *to,
+                                  struct why *why)
+{
+    return hides_node(s, node_id) ? ERR_NOT_FOUND : raw(s)->ops->execution_get(raw(s), job_id, node_id, to, why);
+}
+
+static enum err see_timeline_list(struct fleet_store *s, const char *job_id, const char *node_id,
+                                  struct timeline_row *to, unsigned max, unsigned *count, struct why *why)
+{
+    *count = 0;
+    return hides_node(s, node_id) ? ERR_NOT_FOUND
+                                  : raw(s)->ops->timeline_list(raw(s), job_id, node_id, to, max, count, why);
 }
 
 static enum err see_execution_list(struct fleet_store *s, const char *job_id, const char *after, struct execution *to,

@@ -218,17 +218,23 @@ HANDLER(get_keys)
     return err;
 }
 
-/* What it has signed stays signed; nothing can be signed with it any more. */
-HANDLER(delete_key)
+static enum err check_key_known(struct rest *rest, const char *name, struct why *why)
 {
     char *known = NULL;
-    const char *name = query(q, "key_name");
     enum err err = check_key_name(name, why);
     if (err == ERR_NONE)
         err = fleet_sign_key_get(rest->fleet, name, &known, why);
     if (err == ERR_NONE && known == NULL)
         err = why_set(why, ERR_SIGN_KEY_NONE, "there is no key named %.150s", name);
     free(known);
+    return err;
+}
+
+/* What it has signed stays signed; nothing can be signed with it any more. */
+HANDLER(delete_key)
+{
+    const char *name = query(q, "key_name");
+    enum err err = check_key_known(rest, name, why);
     if (err == ERR_NONE)
         err = fleet_sign_key_drop(rest->fleet, name, why);
     if (err == ERR_NONE)
@@ -608,13 +614,7 @@ static void write_key_digest(struct rest *rest, struct json_out *out, const char
 HANDLER(get_signed_images)
 {
     const char *name = query(q, "key_name");
-    char *known = NULL;
-    enum err err = check_key_name(name, why);
-    if (err == ERR_NONE)
-        err = fleet_sign_key_get(rest->fleet, name, &known, why);
-    if (err == ERR_NONE && known == NULL)
-        err = why_set(why, ERR_SIGN_KEY_NONE, "there is no key named %.150s", name);
-    free(known);
+    enum err err = check_key_known(rest, name, why);
     if (err != ERR_NONE)
         return err;
     struct signed_rows *rows;

@@ -340,6 +340,9 @@ static void a_scope_is_some_of_the_nodes(void **state)
     snprintf(text, sizeof text, "{\"ota_job_name\":\"wide\",\"ota_image_id\":\"%s\",\"nodes\":[\"n1\",\"n2\"]}", image);
     assert_int_equal(CALL("POST", "/v1/admin/otajob", NULL, text), 200);
     take_member(body, "ota_job_id", wide, sizeof wide);
+    assert_int_equal(rig_fetch(b->r, "n2", "1.0"), ERR_NONE); /* there is something to hide */
+    assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"both\",\"nodes\":[\"n1\",\"n2\"]}"),
+                     200);
     assert_int_equal(
         CALL("POST", "/v1/admin/users", NULL,
              "{\"user_name\":\"rome\",\"password\":\"Passw0rd\",\"role\":\"operator\",\"scope\":\"tag =\"}"),
@@ -357,10 +360,16 @@ static void a_scope_is_some_of_the_nodes(void **state)
     assert_int_equal(CALL("GET", "/v1/admin/nodes", QUERY("node_id", "n2"), NULL), 404);
     assert_int_equal(CALL("PUT", "/v1/user/nodes/params", QUERY("nodeid", "n2"), "{\"L\":{\"P\":1}}"), 404);
     assert_int_equal(CALL("POST", "/v1/admin/node_group", NULL, "{\"group_name\":\"g\"}"), 403);
+    assert_int_equal(CALL("GET", "/v1/admin/node_group", QUERY("group_name", "both"), NULL), 200);
+    assert_non_null(strstr(body, "\"nodes\":[\"n1\"]"));
     /* A job that others started for more nodes is shown, as far as it goes; it is not theirs to change. */
     assert_int_equal(CALL("GET", "/v1/admin/otajob/status", QUERY("ota_job_id", wide), NULL), 200);
     assert_non_null(strstr(body, "\"n1\""));
     assert_null(strstr(body, "\"n2\""));
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/status", QUERY("ota_job_id", wide, "node_id", "n1"), NULL), 200);
+    assert_int_equal(CALL("GET", "/v1/admin/otajob/status", QUERY("ota_job_id", wide, "node_id", "n2"), NULL), 400);
+    assert_null(strstr(body, "state"));
+    assert_true(CALL("GET", "/v1/admin/otajob/timeline", QUERY("ota_job_id", wide, "node_id", "n2"), NULL) >= 400);
     snprintf(text, sizeof text, "{\"ota_job_id\":\"%s\"}", wide);
     assert_int_equal(CALL("PUT", "/v1/admin/otajob", NULL, text), 403);
     /* A job of theirs for everyone is for the nodes that they look after. */
