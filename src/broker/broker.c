@@ -138,7 +138,7 @@ static enum err write_config(struct broker *b, const struct broker_config *c, st
                  "persistence false\nmax_inflight_messages 200\nset_tcp_nodelay true\n");
     /* The server may fall behind a fleet that comes back at once; nodes' queues stay short. */
     text_add(&t, "max_queued_messages 0\nmax_queued_bytes %d\n", QUEUED_BYTES_MAX);
-    text_add(&t, "\nlistener 0 %s\nallow_anonymous true\n", b->socket_path);
+    text_add(&t, "\nlistener 0 %s\nallow_anonymous true\nplugin %s\n", b->socket_path, b->plugin);
     text_add(&t, "\nlistener %d%s%s\n", c->port, *c->address ? " " : "", c->address);
     text_add(&t, "cafile %s/ca.crt\ncapath %s/authorities\ncertfile %s/server.crt\nkeyfile %s/server.key\n", b->folder,
              b->folder, b->folder, b->folder);

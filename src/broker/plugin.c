@@ -1,5 +1,5 @@
 /*
- * plugin.c - our plugin inside mosquitto: three things its 2.0 configuration cannot do.
+ * plugin.c - our plugin inside mosquitto: what its 2.0 configuration cannot do.
  *
  *   1. Basic-ingest topics are made plain ($aws/rules/<rule>/X becomes X), because shared subscriptions never match
  *      topics that begin with $.  The access rule was checked on the topic as sent.
@@ -8,6 +8,7 @@
  *   4. Nodes that are denied may neither publish nor subscribe, and those that are connected are thrown out when the
  *      list is read again (SIGHUP).
  *   5. A simulator may use the topics of its nodes, whose ids begin with its name, and gives their notices itself.
+ *   6. Until the server listens, nodes are sent away: what they say would be acknowledged and reach nobody.
  *
  * Runs in the broker's process; keeps no state but its registration and that list.  User name = client id = certificate
  * CN here.
@@ -22,11 +23,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* mosquitto's API hands us over once and wants us back at the end. */
+/* One for both listeners: mosquitto loads the file once and starts it for each. */
 static struct plugin {
-    mosquitto_plugin_id_t *id;
     char path[512], *text, **denied; /* the file's lines, sorted */
     size_t count;
+    bool is_open; /* the server listens */
 } self;
 
 /* --- who is denied ---------------------------------------------------------------------------- */
@@ -141,18 +142,30 @@ static int simulator_may(const char *user, const struct mosquitto_evt_acl_check 
     return is_its && a->access != MOSQ_ACL_SUBSCRIBE ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 
+/* The server's last subscription opens the broker to nodes; its session outlives its connection (pluviod/bus.c). */
+static int local_may(const struct mosquitto_evt_acl_check *a)
+{
+    if (a->access == MOSQ_ACL_SUBSCRIBE && strcmp(a->topic, TOPIC_NOTICES) == 0)
+        self.is_open = true;
+    return MOSQ_ERR_SUCCESS;
+}
+
 static int on_acl_check(int event, void *event_data, void *userdata)
 {
     struct mosquitto_evt_acl_check *a = event_data;
     struct topic topic;
     (void)event, (void)userdata;
     const char *user = mosquitto_client_username(a->client);
-    if (user != NULL && is_denied(user))
+    if (user == NULL)
+        return local_may(a);
+    if (!self.is_open)
+        return MOSQ_ERR_CONN_LOST; /* no acknowledgement: the node comes back and says it again */
+    if (is_denied(user))
         return MOSQ_ERR_ACL_DENIED;
-    if (user != NULL && simulator_is_name(user))
+    if (simulator_is_name(user))
         return simulator_may(user, a);
-    if (a->access == MOSQ_ACL_SUBSCRIBE && user != NULL && topic_parse(&topic, a->topic) &&
-        topic.kind == TOPIC_OTAURL && strcmp(topic.node_id, user) == 0)
+    if (a->access == MOSQ_ACL_SUBSCRIBE && topic_parse(&topic, a->topic) && topic.kind == TOPIC_OTAURL &&
+        strcmp(topic.node_id, user) == 0)
         notice(user, TOPIC_NOTICE_SUBSCRIBED, mosquitto_client_address(a->client));
     return MOSQ_ERR_PLUGIN_DEFER; /* the access file decides */
 }
@@ -188,8 +201,7 @@ static const struct hook {
 int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options,
                           int option_count)
 {
-    (void)userdata;
-    self.id = identifier;
+    *userdata = identifier;
     for (int i = 0; i < option_count; i++)
         if (strcmp(options[i].key, "denied") == 0)
             snprintf(self.path, sizeof self.path, "%s", options[i].value);
@@ -205,9 +217,9 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, st
 
 int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int option_count)
 {
-    (void)userdata, (void)options, (void)option_count;
+    (void)options, (void)option_count;
     for (size_t i = 0; i < sizeof hooks / sizeof hooks[0]; i++)
-        mosquitto_callback_unregister(self.id, hooks[i].event, hooks[i].call, NULL);
+        mosquitto_callback_unregister(userdata, hooks[i].event, hooks[i].call, NULL);
     forget_denied();
     return MOSQ_ERR_SUCCESS;
 }

@@ -24,7 +24,7 @@ const char *const link_subscriptions[] = {
     "$aws/rules/+/node/+/otastatus",
     "$aws/rules/+/node/+/from-node",
     "$aws/things/+/streams/+/get/+",
-    TOPIC_NOTICE_PREFIX "+/+",
+    TOPIC_NOTICES,
     NULL,
 };
 

@@ -166,7 +166,8 @@ enum err bus_start(struct bus_thread **bus, const struct bus_config *config, str
 {
     struct bus_thread *b = calloc(1, sizeof *b);
     mosquitto_lib_init();
-    if (b == NULL || (b->client = mosquitto_new("pluviod", true, b)) == NULL) {
+    /* Not a clean session: while our connection is away and the broker lives, it keeps what nodes say. */
+    if (b == NULL || (b->client = mosquitto_new("pluviod", false, b)) == NULL) {
         free(b);
         return why_set(why, ERR_NO_MEMORY, "no memory for the broker connection");
     }

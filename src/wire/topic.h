@@ -43,6 +43,7 @@ bool topic_write(char *to, size_t size, enum topic_kind kind, const char *node_i
 
 /* Notices of the broker's plugin, which nodes can neither publish nor read: <prefix><node id>/<notice>. */
 #define TOPIC_NOTICE_PREFIX     "pluvio/presence/"
+#define TOPIC_NOTICES           TOPIC_NOTICE_PREFIX "+/+" /* subscribed to last: it opens the broker to nodes */
 #define TOPIC_NOTICE_SUBSCRIBED "otaurl"       /* the node listens on otaurl now; its payload: the node's address */
 #define TOPIC_NOTICE_GONE       "disconnected" /* its connection ended */
 
