@@ -78,6 +78,14 @@ enum err fleet_audit_add(struct fleet *f, const char *entry, struct why *why)
     return err ? err : tx_end(&tx, add_entry(&tx, entry));
 }
 
+enum err fleet_audit_last(struct fleet *f, int64_t *number, struct why *why)
+{
+    struct tx tx;
+    char hash[HASH_SIZE];
+    enum err err = tx_begin_reading(&tx, f, why);
+    return err ? err : tx_end(&tx, read_last(&tx, number, hash));
+}
+
 struct audit_list {
     struct card_visitor v;
     struct audit_visitor *to;

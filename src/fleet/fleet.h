@@ -371,6 +371,29 @@ enum err fleet_job_clusters(struct fleet *f, const char *id, struct cluster *to,
 /* The query that fits a cluster's nodes: what fleet_job_exclude takes. */
 void cluster_query(const struct cluster *cluster, char to[QUERY_SIZE]);
 
+#define COURSE_POINTS 128
+
+struct course_point {
+    time_ms at;
+    int64_t ended, succeeded; /* by then */
+};
+
+/* How many had ended over time, from the first end to the last; executions that ended again count where they are now.
+ * Reads all of the job's executions. */
+enum err fleet_job_course(struct fleet *f, const char *id, struct course_point to[static COURSE_POINTS],
+                          unsigned *count, struct why *why);
+
+#define NODE_RUN_JOBS 200 /* the latest jobs, which are looked through */
+
+struct node_run {
+    struct execution execution;
+    char job_name[NAME_SIZE];
+};
+
+/* What jobs did on one node, the latest job first.  ERR_NOT_FOUND. */
+enum err fleet_node_runs(struct fleet *f, const char *node_id, struct node_run *to, unsigned max, unsigned *count,
+                         struct why *why);
+
 /* The job's executions in the order of node ids; targets without a row appear as EX_TRIGGERED. */
 enum err fleet_job_executions(struct fleet *f, const char *job_id, const char *after, time_ms now, struct execution *to,
                               unsigned max, unsigned *count, struct why *why);
@@ -383,6 +406,22 @@ enum err fleet_timeline(struct fleet *f, const char *job_id, const char *node_id
  * anything. */
 enum err fleet_why(struct fleet *f, const char *job_id, const char *node_id, time_ms now, struct verdict *to,
                    struct why *why);
+
+/* --- the whole ----------------------------------------------------------------------------------- */
+
+#define TALLY_KINDS 100
+
+struct tally {
+    int64_t nodes, online, never_seen, deactivated, astray;
+    struct tally_kind {
+        char platform[33], model[65], project[33], fw_version[FW_VERSION_SIZE];
+        int64_t nodes;
+    } kinds[TALLY_KINDS]; /* the first that were met, the largest first; the rest is in none */
+    unsigned kind_count;
+};
+
+/* Reads all nodes. */
+enum err fleet_tally(struct fleet *f, struct tally *to, struct why *why);
 
 /* --- users and their nodes -------------------------------------------------------------------- */
 
@@ -618,6 +657,8 @@ struct audit_visitor {
     bool (*visit)(struct audit_visitor *v, int64_t number, const char *hash, const char *entry);
 };
 
+/* The number of the last entry; 0: there is none. */
+enum err fleet_audit_last(struct fleet *f, int64_t *number, struct why *why);
 /* Entries from number `first` (1 and up) on. */
 enum err fleet_audit_scan(struct fleet *f, int64_t first, struct audit_visitor *v, struct why *why);
 /* `*broken` becomes the number of the first entry that is not as it was written, 0 when all are; `*count` how many

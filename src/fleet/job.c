@@ -537,7 +537,10 @@ static enum err count_audience(struct tx *tx, const struct job_order *o, struct 
     struct job job;
     struct surveyor s = {{survey}, tx, o, a, to};
     enum err err;
-    if ((err = check_image(tx, o->image_id)) != ERR_NONE || (err = check_rules(tx, o)) != ERR_NONE ||
+    /* Without an image it is a question about nodes alone. */
+    if (is_given(o->image_id) && (err = check_image(tx, o->image_id)) != ERR_NONE)
+        return err;
+    if ((err = check_rules(tx, o)) != ERR_NONE ||
         (err = check_texts(tx, o->query, o->exclude, o->plan, o->metadata)) != ERR_NONE ||
         (err = check_targets(tx, o)) != ERR_NONE)
         return err;

@@ -80,6 +80,7 @@ static void on_message(struct mosquitto *client, void *user, const struct mosqui
 {
     struct bus_thread *b = user;
     (void)client;
+    atomic_fetch_add(&b->config.counts->messages, 1);
     meet_fault(b, m);
     link_receive(&b->link, m->topic, bytes_of(m->payload, (size_t)m->payloadlen), system_now());
 }

@@ -7,6 +7,7 @@
 #define PLUVIO_PLUVIOD_BUS_H
 
 #include "link/link.h"
+#include "rest/rest.h"
 
 struct bus_thread;
 
@@ -17,6 +18,7 @@ struct bus_config {
     struct log *log;
     const char *socket_path; /* the broker's Unix socket */
     const char *fault;       /* see pluviod --fault; "" for none */
+    struct rest_counts *counts;
 };
 
 enum err bus_start(struct bus_thread **bus, const struct bus_config *config, struct why *why);

@@ -345,11 +345,14 @@ static void add_headers(struct MHD_Response *r, const struct rest_response *p, e
     if (p->file_size > 0)
         MHD_add_response_header(r, "Accept-Ranges", "bytes");
     if (p->page.at != NULL) {
-        MHD_add_response_header(
-            r, "Content-Security-Policy",
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+        MHD_add_response_header(r, "Content-Security-Policy",
+                                "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src "
+                                "'self'; connect-src 'self'; "
+                                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
         MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+        MHD_add_response_header(r, "Vary", "Accept-Encoding");
+        if (p->is_page_gzip)
+            MHD_add_response_header(r, "Content-Encoding", "gzip");
     } else
         MHD_add_response_header(r, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
 }

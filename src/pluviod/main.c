@@ -15,6 +15,7 @@
 #include "pluviod/hooks.h"
 #include "pluviod/mail.h"
 #include "pluviod/oidc.h"
+#include "pluviod/runner.h"
 #include "pluviod/scratch.h"
 #include "pluviod/system.h"
 #include "store/sqlite/sqlite_store.h"
@@ -53,6 +54,8 @@ struct server {
     struct gate gate;
     struct rest_health health;
     struct rest_counts counts;
+    struct rest_tallies tallies;
+    struct runner runner;
     struct limiter users, strangers;
     struct known_tokens known;
     struct rest rest;
@@ -227,6 +230,25 @@ static bool is_one_of(const char *text, const char *a, const char *b)
     return strcmp(text, a) == 0 || strcmp(text, b) == 0;
 }
 
+/* A file that lies beside this program. */
+static void beside(const char *name, char *to, size_t size)
+{
+    char self[320];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    snprintf(to, size, "%.*s/%s", slash ? (int)(slash - self) : 0, self, name);
+}
+
+static void runner_make(struct server *s)
+{
+    char folder[512], program[512];
+    path_in(s, "simulators", folder, sizeof folder);
+    beside("pluvio-fleet", program, sizeof program);
+    if (runner_init(&s->runner, folder, program, s->mqtt_host, s->keys.ca_pem, &s->log))
+        s->rest.runner = &s->runner.port;
+}
+
 static enum err rest_up(struct server *s, struct why *why)
 {
     s->urls.image_url = image_url;
@@ -270,6 +292,9 @@ static enum err rest_up(struct server *s, struct why *why)
     s->rest.strangers = &s->strangers;
     s->rest.health = &s->health;
     s->rest.counts = &s->counts;
+    rest_tallies_init(&s->tallies);
+    s->rest.tallies = &s->tallies;
+    runner_make(s);
     s->rest.gate = &s->gate.port;
     return gate_init(&s->gate, s->settings.data, &s->fleet, &s->keys, &s->log, why);
 }
@@ -345,17 +370,11 @@ static void http_down(struct server *s)
 
 static void default_plugin(struct server *s)
 {
-    char self[320];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (s->settings.plugin[0] || n <= 0)
+    if (s->settings.plugin[0])
         return;
-    self[n] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    snprintf(s->settings.plugin, sizeof s->settings.plugin, "%s/pluvio-mosquitto.so", self);
+    beside("pluvio-mosquitto.so", s->settings.plugin, sizeof s->settings.plugin);
     if (access(s->settings.plugin, R_OK) != 0)
-        snprintf(s->settings.plugin, sizeof s->settings.plugin, "%s/../lib/pluvio/pluvio-mosquitto.so", self);
+        beside("../lib/pluvio/pluvio-mosquitto.so", s->settings.plugin, sizeof s->settings.plugin);
 }
 
 static enum err broker_up(struct server *s, struct why *why)
@@ -384,7 +403,8 @@ static void broker_down(struct server *s)
 
 static enum err bus_up(struct server *s, struct why *why)
 {
-    struct bus_config config = {&s->fleet, &s->urls, &s->blob.port, &s->log, s->broker.socket_path, s->settings.fault};
+    struct bus_config config = {&s->fleet,         &s->urls,  &s->blob.port, &s->log, s->broker.socket_path,
+                                s->settings.fault, &s->counts};
     struct bus_thread *bus = NULL;
     enum err err = bus_start(&bus, &config, why);
     connect_bell(s, bus, s->http);
@@ -419,6 +439,16 @@ static void hooks_down(struct server *s)
     hooks_stop(hooks);
 }
 
+static enum err runner_up(struct server *s, struct why *why)
+{
+    return s->rest.runner ? runner_start(&s->runner, why) : ERR_NONE;
+}
+
+static void runner_down(struct server *s)
+{
+    runner_stop(&s->runner);
+}
+
 static const struct part {
     const char *name;
     enum err (*up)(struct server *s, struct why *why);
@@ -427,7 +457,7 @@ static const struct part {
     {"data folder", data_up, data_down}, {"names", names_up, names_down},    {"keys", keys_up, keys_down},
     {"store", store_up, store_down},     {"fleet", fleet_up, fleet_down},    {"rest", rest_up, NULL},
     {"admin", admin_up, NULL},           {"http", http_up, http_down},       {"broker", broker_up, broker_down},
-    {"bus", bus_up, bus_down},           {"webhooks", hooks_up, hooks_down},
+    {"bus", bus_up, bus_down},           {"webhooks", hooks_up, hooks_down}, {"simulators", runner_up, runner_down},
 };
 
 #define PARTS (sizeof parts / sizeof parts[0])

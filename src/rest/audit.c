@@ -180,15 +180,82 @@ static bool write_entry(struct audit_visitor *v, int64_t number, const char *has
     return ++l->count < l->max;
 }
 
+struct kept_entry {
+    int64_t number;
+    char *hash, *entry;
+};
+
+struct keeper {
+    struct audit_visitor v;
+    const char *org;
+    int64_t until;
+    struct kept_entry at[ENTRY_PAGE];
+    unsigned count;
+};
+
+static bool keep_entry(struct audit_visitor *v, int64_t number, const char *hash, const char *entry)
+{
+    struct keeper *k = (struct keeper *)v;
+    if (number > k->until || k->count == ENTRY_PAGE)
+        return false;
+    if (is_entry_of(entry, k->org))
+        k->at[k->count++] = (struct kept_entry){number, strdup(hash), strdup(entry)};
+    return true;
+}
+
+/* The entries up to `until` (0: to the last), the newest first: those of as many numbers as a page has. */
+static enum err list_newest(struct rest *rest, struct rest_request *q, struct rest_response *p, int64_t until,
+                            int64_t max, struct why *why)
+{
+    struct keeper *k = calloc(1, sizeof *k);
+    enum err err = k == NULL    ? why_set(why, ERR_NO_MEMORY, "no memory")
+                   : until == 0 ? fleet_audit_last(rest->fleet, &until, why)
+                                : ERR_NONE;
+    int64_t first = until > max ? until - max + 1 : 1;
+    if (err == ERR_NONE) {
+        k->v.visit = keep_entry;
+        k->org = q->org;
+        k->until = until;
+        err = until > 0 ? fleet_audit_scan(rest->fleet, first, &k->v, why) : ERR_NONE;
+    }
+    struct json_out out = answer(p);
+    json_out_array(&out, "entries");
+    for (unsigned i = k ? k->count : 0; i > 0; i--) {
+        struct kept_entry *e = &k->at[i - 1];
+        json_out_object(&out, NULL);
+        json_out_int(&out, "number", e->number);
+        json_out_text(&out, "hash", e->hash ? e->hash : "");
+        json_out_raw(&out, "entry", e->entry ? e->entry : "null");
+        json_out_end_object(&out);
+        free(e->hash);
+        free(e->entry);
+    }
+    json_out_end_array(&out);
+    if (first > 1) {
+        char next[24];
+        snprintf(next, sizeof next, "%lld", (long long)first - 1);
+        json_out_text(&out, "next_id", next);
+    }
+    json_out_end_object(&out);
+    free(k);
+    return err;
+}
+
 HANDLER(get_audit)
 {
     int64_t first, max;
     struct lister l = {.v = {write_entry}, .org = q->org};
-    enum err err = query_int(q, "start_id", 1, INT64_MAX, 1, &first, why);
+    const char *order = query(q, "order");
+    bool is_newest = order != NULL && strcmp(order, "newest") == 0;
+    if (order != NULL && !is_newest && strcmp(order, "oldest") != 0)
+        return why_set(why, ERR_BODY, "order must be oldest or newest");
+    enum err err = query_int(q, "start_id", 1, INT64_MAX, is_newest ? 0 : 1, &first, why);
     if (err == ERR_NONE)
         err = query_int(q, "num_records", 1, ENTRY_PAGE, ENTRY_PAGE, &max, why);
     if (err != ERR_NONE)
         return err;
+    if (is_newest)
+        return list_newest(rest, q, p, first, max, why);
     l.max = max;
     l.out = answer(p);
     json_out_array(&l.out, "entries");

@@ -811,10 +811,15 @@ HANDLER(get_job_clusters)
 
 /* --- progress --------------------------------------------------------------------------------- */
 
-static void write_execution(struct json_out *out, const struct execution *e)
+/* Of which job it is stands in lists of one node's. */
+static void write_execution(struct json_out *out, const struct execution *e, const char *job_name)
 {
     json_out_object(out, NULL);
     json_out_text(out, "node_id", e->node_id);
+    if (job_name != NULL) {
+        json_out_text(out, "ota_job_id", e->job_id);
+        json_out_text(out, "ota_job_name", job_name);
+    }
     json_out_text(out, "status", execution_state_word(e->state));
     write_time(out, "timestamp", e->node_ts ? e->node_ts * 1000 : e->updated_at);
     json_out_text(out, "additional_info", e->info);
@@ -829,37 +834,154 @@ static void write_execution(struct json_out *out, const struct execution *e)
     json_out_end_object(out);
 }
 
+/* "failed,gave-up" as a set; every state when the query names none. */
+static enum err wanted_states(const struct rest_request *q, uint32_t *states, struct why *why)
+{
+    const char *at = query(q, "state");
+    *states = at != NULL && *at ? 0 : UINT32_MAX;
+    while (at != NULL && *at) {
+        size_t len = strcspn(at, ",");
+        int state = 0;
+        while (state < EX_STATES && (strlen(execution_state_text((enum execution_state)state)) != len ||
+                                     strncmp(execution_state_text((enum execution_state)state), at, len) != 0))
+            state++;
+        if (state == EX_STATES)
+            return why_set(why, ERR_BODY, "there is no state %.*s", len < 40 ? (int)len : 40, at);
+        *states |= UINT32_C(1) << state;
+        at += len + (at[len] == ',');
+    }
+    return ERR_NONE;
+}
+
+#define LOOKED_THROUGH_MAX 20000 /* executions, for one page of those in rare states */
+
+struct status_page {
+    struct json_out out;
+    uint32_t states;
+    unsigned max, shown, looked_through;
+    char after[NODE_ID_SIZE];
+    bool is_more;
+};
+
+/* Pages of all, of which those in the wanted states are written. */
+static enum err write_statuses(struct rest *rest, const struct rest_request *q, const char *job_id,
+                               struct execution *page, struct status_page *s, struct why *why)
+{
+    enum err err = ERR_NONE;
+    do {
+        unsigned count = 0;
+        err = fleet_job_executions(rest->fleet, job_id, s->after, q->now, page, PAGE_MAX, &count, why);
+        s->is_more = err == ERR_NONE && count == PAGE_MAX;
+        for (unsigned i = 0; err == ERR_NONE && i < count; i++) {
+            text_copy(s->after, sizeof s->after, page[i].node_id);
+            if ((s->states & UINT32_C(1) << page[i].state) == 0)
+                continue;
+            write_execution(&s->out, &page[i], NULL);
+            if (++s->shown == s->max) {
+                s->is_more |= i + 1 < count;
+                return ERR_NONE;
+            }
+        }
+        s->looked_through += count;
+    } while (s->is_more && s->looked_through < LOOKED_THROUGH_MAX);
+    return err;
+}
+
+static enum err list_statuses(struct rest *rest, const struct rest_request *q, struct rest_response *p,
+                              const char *job_id, unsigned max, struct why *why)
+{
+    struct status_page s = {.max = max};
+    const char *after = query(q, "start_id");
+    enum err err = wanted_states(q, &s.states, why);
+    struct execution *page = err ? NULL : calloc(PAGE_MAX, sizeof *page);
+    if (page == NULL)
+        return err ? err : why_set(why, ERR_NO_MEMORY, "no memory");
+    text_copy(s.after, sizeof s.after, after ? after : "");
+    s.out = answer(p);
+    json_out_array(&s.out, "node_ota_status");
+    err = write_statuses(rest, q, job_id, page, &s, why);
+    json_out_end_array(&s.out);
+    if (s.is_more)
+        json_out_text(&s.out, "next_id", s.after);
+    json_out_end_object(&s.out);
+    free(page);
+    return err;
+}
+
+static enum err one_status(struct rest *rest, const struct rest_request *q, struct rest_response *p, const char *job_id,
+                           struct why *why)
+{
+    struct execution e;
+    enum err err = fleet_execution(rest->fleet, job_id, query(q, "node_id"), q->now, &e, why);
+    if (err != ERR_NONE)
+        return err;
+    struct json_out out = answer(p);
+    json_out_array(&out, "node_ota_status");
+    write_execution(&out, &e, NULL);
+    json_out_end_array(&out);
+    json_out_end_object(&out);
+    return ERR_NONE;
+}
+
+/* Without a job: what the latest jobs did on the node. */
+static enum err node_statuses(struct rest *rest, struct rest_response *p, const char *node_id, unsigned max,
+                              struct why *why)
+{
+    unsigned count = 0;
+    struct node_run *runs = calloc(max, sizeof *runs);
+    if (runs == NULL)
+        return why_set(why, ERR_NO_MEMORY, "no memory");
+    enum err err = fleet_node_runs(rest->fleet, node_id, runs, max, &count, why);
+    struct json_out out = answer(p);
+    json_out_array(&out, "node_ota_status");
+    for (unsigned i = 0; i < count; i++)
+        write_execution(&out, &runs[i].execution, runs[i].job_name);
+    json_out_end_array(&out);
+    json_out_end_object(&out);
+    free(runs);
+    return err;
+}
+
 HANDLER(get_job_status)
 {
-    static const unsigned most = PAGE_MAX;
     enum err err;
     int64_t max;
-    unsigned count = 0;
-    const char *job_id = wanted_job(q, why, &err), *node_id = query(q, "node_id");
-    if (err != ERR_NONE || (err = query_int(q, "num_records", 1, most, most, &max, why)) != ERR_NONE)
+    const char *node_id = query(q, "node_id");
+    if ((err = query_int(q, "num_records", 1, PAGE_MAX, PAGE_MAX, &max, why)) != ERR_NONE)
+        return err;
+    if (node_id != NULL && query(q, "ota_job_id") == NULL)
+        return node_statuses(rest, p, node_id, (unsigned)max, why);
+    const char *job_id = wanted_job(q, why, &err);
+    if (err != ERR_NONE)
         return err;
     if (query_is_true(q, "summary"))
         return get_job_summary(rest, q, p, why);
-    struct execution *page = calloc(most, sizeof *page);
-    if (page == NULL)
+    return node_id ? one_status(rest, q, p, job_id, why) : list_statuses(rest, q, p, job_id, (unsigned)max, why);
+}
+
+HANDLER(get_job_course)
+{
+    enum err err;
+    unsigned count = 0;
+    const char *job_id = wanted_job(q, why, &err);
+    if (err != ERR_NONE)
+        return err;
+    struct course_point *points = calloc(COURSE_POINTS, sizeof *points);
+    if (points == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
-    if (node_id != NULL) {
-        err = fleet_execution(rest->fleet, job_id, node_id, q->now, page, why);
-        count = 1;
-    } else
-        err = fleet_job_executions(rest->fleet, job_id, query(q, "start_id") ? query(q, "start_id") : "", q->now, page,
-                                   (unsigned)max, &count, why);
-    if (err == ERR_NONE) {
-        struct json_out out = answer(p);
-        json_out_array(&out, "node_ota_status");
-        for (unsigned i = 0; i < count; i++)
-            write_execution(&out, &page[i]);
-        json_out_end_array(&out);
-        if (node_id == NULL && count == max)
-            json_out_text(&out, "next_id", page[count - 1].node_id);
+    err = fleet_job_course(rest->fleet, job_id, points, &count, why);
+    struct json_out out = answer(p);
+    json_out_array(&out, "curve");
+    for (unsigned i = 0; i < count; i++) {
+        json_out_object(&out, NULL);
+        json_out_int(&out, "at_ms", points[i].at);
+        json_out_int(&out, "ended", points[i].ended);
+        json_out_int(&out, "success", points[i].succeeded);
         json_out_end_object(&out);
     }
-    free(page);
+    json_out_end_array(&out);
+    json_out_end_object(&out);
+    free(points);
     return err;
 }
 

@@ -85,6 +85,9 @@ static const struct rest_route routes[] = {
     {"POST", "/claim/verify", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_claim_verify, NULL, false},
     {"POST", "/v1/claim/initiate", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_claim_initiate, NULL, false},
     {"POST", "/v1/claim/verify", REST_OPEN, RIGHT_SELF, REST_BODY_MEMORY, post_claim_verify, NULL, false},
+    {"GET", "/v1/admin/overview", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_overview, NULL, false},
+    {"GET", "/v1/admin/settings", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_settings, NULL, true},
+    {"GET", "/v1/admin/otajob/curve", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_job_course, NULL, false},
     {"GET", "/v1/admin/mqtt_host", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_mqtt_host, NULL, true},
     {"GET", "/v1/admin/rainmaker_deployment_details", REST_TOKEN, RIGHT_VIEW, REST_NO_BODY, get_deployment, NULL,
      false},
@@ -501,9 +504,17 @@ static bool serve_page(struct rest *rest, const struct rest_request *q, struct r
     const struct web_page *page = q->listener != REST_NODES && is_read ? find_page(rest, q->path) : NULL;
     if (page == NULL)
         return false;
+    const char *takes = q->header(q, "Accept-Encoding"), *has = q->header(q, "If-None-Match");
+    p->is_page_gzip = page->gzip_at != NULL && takes != NULL && strstr(takes, "gzip") != NULL;
     p->type = page->type;
-    p->page = bytes_of(page->at, (size_t)(page->end - page->at));
-    p->cache = "no-cache";
+    p->page = p->is_page_gzip ? bytes_of(page->gzip_at, (size_t)(page->gzip_end - page->gzip_at))
+                              : bytes_of(page->at, (size_t)(page->end - page->at));
+    p->cache = page->is_named_by_content ? "public, max-age=31536000, immutable" : "no-cache";
+    snprintf(p->etag, sizeof p->etag, "\"%s%s\"", page->etag, p->is_page_gzip ? "-gzip" : "");
+    if (has != NULL && strstr(has, p->etag) != NULL) {
+        p->status = 304;
+        p->page.len = 0;
+    }
     return true;
 }
 

@@ -19,6 +19,7 @@
 #include "rest/known.h"
 #include "rest/limit.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define REST_BODY_MAX    (64 * 1024)           /* JSON bodies */
@@ -85,9 +86,11 @@ struct rest_route {
     bool is_quick;     /* a few rows read, nothing hashed or written: need not leave the thread that it came to */
 };
 
+/* A file of the dashboard, as it is and as gzip has packed it (NULL: it gains nothing). */
 struct web_page {
-    const char *path, *type;
-    const uint8_t *at, *end;
+    const char *path, *type, *etag;
+    bool is_named_by_content; /* it never changes under its path */
+    const uint8_t *at, *end, *gzip_at, *gzip_end;
 };
 
 /* Who is let in has changed: authorities or deactivated nodes. */
@@ -100,9 +103,43 @@ struct rest_health {
     bool (*is_ready)(struct rest_health *health, const char **missing);
 };
 
-/* What was answered, by hundreds of the status. */
+/* Since the start of the server. */
 struct rest_counts {
-    atomic_llong by_class[6];
+    atomic_llong by_class[6];       /* answers, by hundreds of the status */
+    atomic_llong messages;          /* that came from nodes over MQTT */
+    atomic_llong files, file_bytes; /* downloads that began at the first byte, and bytes that were asked for */
+};
+
+#define REST_TALLIES 8
+
+/* The fleet as it was counted a moment ago, for each organisation and scope that asks. */
+struct rest_tallies {
+    pthread_mutex_t lock;
+    struct rest_tally {
+        char org[ID_LEN + 1], scope[QUERY_SIZE];
+        time_ms counted_at, until;
+        struct tally tally;
+    } at[REST_TALLIES];
+};
+
+void rest_tallies_init(struct rest_tallies *t);
+
+/* How simulated nodes behave. */
+struct rest_simulation {
+    const char *name;       /* of the simulator */
+    const char *cert, *key; /* PEM */
+    int64_t node_count;
+    int bad, flaky;         /* percent of images that fail their trial, of downloads that break */
+    const char *fw_version; /* what they run at first */
+};
+
+/* Runs simulators beside the server. */
+struct rest_runner {
+    /* Starts it now, and again whenever the server starts, until it is stopped for good. */
+    enum err (*start)(struct rest_runner *runner, const struct rest_simulation *simulation, struct why *why);
+    /* Nothing happens when it is not run here. */
+    void (*stop)(struct rest_runner *runner, const char *name);
+    bool (*is_running)(struct rest_runner *runner, const char *name);
 };
 
 /* Brings a letter to a person; NULL in `struct rest`: nobody does. */
@@ -147,6 +184,8 @@ struct rest {
     struct known_tokens *known;        /* NULL: each token is checked anew */
     struct limiter *users, *strangers; /* limits for users, and for addresses without a token; NULL: none */
     struct rest_counts *counts;        /* NULL: nobody counts */
+    struct rest_tallies *tallies;      /* NULL: each question counts anew */
+    struct rest_runner *runner;        /* NULL: simulators are run elsewhere */
     bool may_sign_up;                  /* strangers may make themselves end users */
     bool may_self_claim;               /* a node may claim its own certificate, without a user */
 };

@@ -35,18 +35,63 @@ static enum err remember(struct fleet *f, const char *name, int64_t count, time_
     return fleet_simulator_put(f, name, text, why);
 }
 
+struct wish {
+    int64_t count, bad, flaky;
+    bool is_run; /* here, by the server */
+    char fw_version[FW_VERSION_SIZE];
+};
+
+static enum err take_percent(const struct json *doc, const char *key, int64_t *to, struct why *why)
+{
+    *to = 0;
+    if (json_get(doc, key) != NULL && (!json_int(json_get(doc, key), to) || *to < 0 || *to > 100))
+        return why_set(why, ERR_BODY, "%s must be a number from 0 to 100", key);
+    return ERR_NONE;
+}
+
+static enum err read_wish(struct rest *rest, const struct json *doc, struct wish *w, struct why *why)
+{
+    const char *version = member_text(doc, "fw_version");
+    *w = (struct wish){.fw_version = "1.0"};
+    if (!json_int(json_get(doc, "node_count"), &w->count) || w->count < 1 || w->count > SIMULATED_MAX)
+        return why_set(why, ERR_BODY, "node_count must be a number from 1 to %d", SIMULATED_MAX);
+    if (json_get(doc, "run") != NULL && !json_bool(json_get(doc, "run"), &w->is_run))
+        return why_set(why, ERR_BODY, "run must be true or false");
+    if (w->is_run && rest->runner == NULL)
+        return why_set(why, ERR_BODY, "this server runs no simulators: pluvio-fleet gateway does");
+    if (version != NULL && (!text_is_plain_id(version, FW_VERSION_SIZE - 1) || *version == '-'))
+        return why_set(why, ERR_BODY, "fw_version must have 1 to %d of A-Z a-z 0-9 _ - .", FW_VERSION_SIZE - 1);
+    if (version != NULL)
+        text_copy(w->fw_version, sizeof w->fw_version, version);
+    enum err err = take_percent(doc, "bad_percent", &w->bad, why);
+    return err ? err : take_percent(doc, "flaky_percent", &w->flaky, why);
+}
+
+static enum err run_it(struct rest *rest, const struct wish *w, const char *name, const char *cert, const char *key,
+                       struct why *why)
+{
+    struct rest_simulation simulation = {.name = name,
+                                         .cert = cert,
+                                         .key = key,
+                                         .node_count = w->count,
+                                         .bad = (int)w->bad,
+                                         .flaky = (int)w->flaky,
+                                         .fw_version = w->fw_version};
+    return w->is_run ? rest->runner->start(rest->runner, &simulation, why) : ERR_NONE;
+}
+
 HANDLER(post_simulator)
 {
     struct json *doc;
     struct id made = id_new(rest->entropy);
+    struct wish wish;
     char *cert = NULL, *key = NULL, name[32];
-    int64_t count = 0;
     enum err err = body_object(q, &doc, why);
     if (err != ERR_NONE)
         return err;
-    if (!json_int(json_get(doc, "node_count"), &count) || count < 1 || count > SIMULATED_MAX)
-        err = why_set(why, ERR_BODY, "node_count must be a number from 1 to %d", SIMULATED_MAX);
+    err = read_wish(rest, doc, &wish, why);
     json_free(doc);
+    int64_t count = wish.count;
     snprintf(name, sizeof name, SIMULATOR_PREFIX "%s", made.text + strlen(made.text) - NAME_DIGITS);
     if (err == ERR_NONE)
         err = keys_issue_node(rest->keys, name, q->now, &cert, &key, why);
@@ -54,6 +99,8 @@ HANDLER(post_simulator)
         err = add_some(rest->fleet, name, i, i + SIMULATED_AT_ONE < count ? i + SIMULATED_AT_ONE : count, q->now, why);
     if (err == ERR_NONE)
         err = remember(rest->fleet, name, count, q->now, why);
+    if (err == ERR_NONE)
+        err = run_it(rest, &wish, name, cert, key, why);
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         json_out_text(&out, "simulator", name);
@@ -69,11 +116,13 @@ HANDLER(post_simulator)
 struct lister {
     struct name_visitor v;
     struct json_out *out;
+    struct rest_runner *runner;
 };
 
 static bool write_simulator(struct name_visitor *v, const char *name, const char *text)
 {
     struct json_out *out = ((struct lister *)v)->out;
+    struct rest_runner *runner = ((struct lister *)v)->runner;
     struct json *doc;
     int64_t count = 0, at = 0;
     if (json_parse(bytes_of_text(text), &doc, NULL) != ERR_NONE)
@@ -84,6 +133,7 @@ static bool write_simulator(struct name_visitor *v, const char *name, const char
     json_out_text(out, "simulator", name);
     json_out_int(out, "node_count", count);
     json_out_int(out, "created_at", at);
+    json_out_bool(out, "running", runner != NULL && runner->is_running(runner, name));
     json_out_end_object(out);
     json_free(doc);
     return true;
@@ -93,7 +143,7 @@ HANDLER(get_simulators)
 {
     (void)q;
     struct json_out out = answer(p);
-    struct lister l = {{write_simulator}, &out};
+    struct lister l = {{write_simulator}, &out, rest->runner};
     json_out_array(&out, "simulators");
     enum err err = fleet_simulator_scan(rest->fleet, &l.v, why);
     json_out_end_array(&out);
@@ -125,6 +175,8 @@ HANDLER(delete_simulator)
     unsigned count = 1, total = 0;
     if (name == NULL || !simulator_is_name(name))
         return why_set(why, ERR_BODY, "simulator must be a simulator's name, " SIMULATOR_PREFIX "...");
+    if (rest->runner != NULL)
+        rest->runner->stop(rest->runner, name);
     struct node *page = calloc(SIMULATED_AT_ONE, sizeof *page);
     enum err err = page ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");
     while (err == ERR_NONE && count > 0) {

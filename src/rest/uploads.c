@@ -379,5 +379,9 @@ HANDLER(get_bytes)
     p->status = is_range ? 206 : 200;
     p->file_at = is_range ? from : 0;
     p->file_len = is_range ? to - from + 1 : p->file_size;
+    if (rest->counts != NULL) {
+        atomic_fetch_add(&rest->counts->files, p->file_at == 0);
+        atomic_fetch_add(&rest->counts->file_bytes, p->file_len);
+    }
     return ERR_NONE;
 }
