@@ -56,6 +56,9 @@ static enum err write_folder(const struct runner *r, const char *folder, const s
     json_out_int(&out, "bad_percent", s->bad);
     json_out_int(&out, "flaky_percent", s->flaky);
     json_out_text(&out, "fw_version", s->fw_version);
+    json_out_text(&out, "project_name", s->project_name);
+    json_out_text(&out, "platform", s->platform);
+    json_out_text(&out, "model", s->model);
     json_out_end_object(&out);
     enum err err = ERR_NONE;
     if (mkdir(folder, 0700) != 0 && errno != EEXIST)
@@ -85,15 +88,19 @@ static void remove_folder(const char *folder)
 
 /* --- children --------------------------------------------------------------------------------- */
 
+/* Options of the gateway. */
 struct behaviour {
-    char bad[24], flaky[24], version[FW_VERSION_SIZE + 16];
+    char at[6][80];
 };
 
 static bool read_behaviour(const char *folder, struct behaviour *to)
 {
-    char path[700], text[400];
+    static const struct {
+        const char *option, *key;
+    } rows[] = {{"bad", "bad_percent"},      {"flaky", "flaky_percent"}, {"version", "fw_version"},
+                {"project", "project_name"}, {"platform", "platform"},   {"model", "model"}};
+    char path[700], text[800];
     struct json *doc;
-    int64_t bad = 0, flaky = 0;
     snprintf(path, sizeof path, "%s/behaviour.json", folder);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
@@ -101,12 +108,16 @@ static bool read_behaviour(const char *folder, struct behaviour *to)
         close(fd);
     if (n <= 0 || json_parse(bytes_of(text, (size_t)n), &doc, NULL) != ERR_NONE)
         return false;
-    const char *version = json_text(json_get(doc, "fw_version"));
-    json_int(json_get(doc, "bad_percent"), &bad);
-    json_int(json_get(doc, "flaky_percent"), &flaky);
-    snprintf(to->bad, sizeof to->bad, "--bad=%" PRId64, bad);
-    snprintf(to->flaky, sizeof to->flaky, "--flaky=%" PRId64, flaky);
-    snprintf(to->version, sizeof to->version, "--version=%s", version ? version : "1.0");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t number = 0;
+        const char *word = json_text(json_get(doc, rows[i].key));
+        if (word != NULL)
+            snprintf(to->at[i], sizeof to->at[i], "--%s=%.65s", rows[i].option, word);
+        else if (json_int(json_get(doc, rows[i].key), &number))
+            snprintf(to->at[i], sizeof to->at[i], "--%s=%" PRId64, rows[i].option, number);
+        else
+            snprintf(to->at[i], sizeof to->at[i], "--quiet");
+    }
     json_free(doc);
     return true;
 }
@@ -121,7 +132,8 @@ static void become_gateway(const struct runner *r, const char *folder, const str
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(0);
-    execl(r->program, "pluvio-fleet", "gateway", folder, "--quiet", b->bad, b->flaky, b->version, (char *)NULL);
+    execl(r->program, "pluvio-fleet", "gateway", folder, "--quiet", b->at[0], b->at[1], b->at[2], b->at[3], b->at[4],
+          b->at[5], (char *)NULL);
     _exit(127);
 }
 
@@ -243,12 +255,24 @@ static bool is_running(struct rest_runner *port, const char *name)
     return is;
 }
 
+static bool has_room(struct rest_runner *port)
+{
+    struct runner *r = (struct runner *)port;
+    bool has = false;
+    pthread_mutex_lock(&r->lock);
+    for (const struct runner_child *c = r->children; c < r->children + RUNNER_MAX; c++)
+        has |= !c->is_used;
+    pthread_mutex_unlock(&r->lock);
+    return has;
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 bool runner_init(struct runner *r, const char *folder, const char *program, const char *mqtt_host, const char *ca_pem,
                  struct log *log)
 {
-    *r = (struct runner){.port = {start, stop, is_running}, .mqtt_host = mqtt_host, .ca_pem = ca_pem, .log = log};
+    *r = (struct runner){
+        .port = {start, stop, is_running, has_room}, .mqtt_host = mqtt_host, .ca_pem = ca_pem, .log = log};
     text_copy(r->folder, sizeof r->folder, folder);
     text_copy(r->program, sizeof r->program, program);
     pthread_mutex_init(&r->lock, NULL);

@@ -525,6 +525,8 @@ static enum err plan_order(struct rest *rest, const struct rest_request *q, cons
     if (plan == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
     enum err err = rest->scratch ? ERR_NONE : why_set(why, ERR_BODY, "dry runs are not set up here");
+    if (err == ERR_NONE && o->image_id == NULL)
+        err = why_set(why, ERR_IMAGE_ID, "ota_image_id is missing");
     if (err == ERR_NONE)
         err = fleet_job_audience(rest->fleet, o, q->now, &audience, why);
     if (err == ERR_NONE)

@@ -131,6 +131,7 @@ struct rest_simulation {
     int64_t node_count;
     int bad, flaky;         /* percent of images that fail their trial, of downloads that break */
     const char *fw_version; /* what they run at first */
+    const char *project_name, *platform, *model;
 };
 
 /* Runs simulators beside the server. */
@@ -140,6 +141,7 @@ struct rest_runner {
     /* Nothing happens when it is not run here. */
     void (*stop)(struct rest_runner *runner, const char *name);
     bool (*is_running)(struct rest_runner *runner, const char *name);
+    bool (*has_room)(struct rest_runner *runner); /* for one more */
 };
 
 /* Brings a letter to a person; NULL in `struct rest`: nobody does. */

@@ -38,7 +38,7 @@ static enum err remember(struct fleet *f, const char *name, int64_t count, time_
 struct wish {
     int64_t count, bad, flaky;
     bool is_run; /* here, by the server */
-    char fw_version[FW_VERSION_SIZE];
+    char fw_version[FW_VERSION_SIZE], project_name[33], platform[33], model[65];
 };
 
 static enum err take_percent(const struct json *doc, const char *key, int64_t *to, struct why *why)
@@ -49,22 +49,37 @@ static enum err take_percent(const struct json *doc, const char *key, int64_t *t
     return ERR_NONE;
 }
 
+/* Becomes an argument of a program: plain, and no option. */
+static enum err take_word(const struct json *doc, const char *key, const char *otherwise, char *to, size_t size,
+                          struct why *why)
+{
+    const char *value = member_text(doc, key);
+    value = value ? value : otherwise;
+    if (!text_is_plain_id(value, size - 1) || *value == '-')
+        return why_set(why, ERR_BODY, "%s must have 1 to %zu of A-Z a-z 0-9 _ - .", key, size - 1);
+    text_copy(to, size, value);
+    return ERR_NONE;
+}
+
 static enum err read_wish(struct rest *rest, const struct json *doc, struct wish *w, struct why *why)
 {
-    const char *version = member_text(doc, "fw_version");
-    *w = (struct wish){.fw_version = "1.0"};
+    enum err err;
+    *w = (struct wish){.count = 0};
     if (!json_int(json_get(doc, "node_count"), &w->count) || w->count < 1 || w->count > SIMULATED_MAX)
         return why_set(why, ERR_BODY, "node_count must be a number from 1 to %d", SIMULATED_MAX);
     if (json_get(doc, "run") != NULL && !json_bool(json_get(doc, "run"), &w->is_run))
         return why_set(why, ERR_BODY, "run must be true or false");
     if (w->is_run && rest->runner == NULL)
         return why_set(why, ERR_BODY, "this server runs no simulators: pluvio-fleet gateway does");
-    if (version != NULL && (!text_is_plain_id(version, FW_VERSION_SIZE - 1) || *version == '-'))
-        return why_set(why, ERR_BODY, "fw_version must have 1 to %d of A-Z a-z 0-9 _ - .", FW_VERSION_SIZE - 1);
-    if (version != NULL)
-        text_copy(w->fw_version, sizeof w->fw_version, version);
-    enum err err = take_percent(doc, "bad_percent", &w->bad, why);
-    return err ? err : take_percent(doc, "flaky_percent", &w->flaky, why);
+    if (w->is_run && !rest->runner->has_room(rest->runner))
+        return why_set(why, ERR_BODY, "the server runs as many simulators as it can: remove one first");
+    if ((err = take_word(doc, "fw_version", "1.0", w->fw_version, sizeof w->fw_version, why)) != ERR_NONE ||
+        (err = take_word(doc, "project_name", "app", w->project_name, sizeof w->project_name, why)) != ERR_NONE ||
+        (err = take_word(doc, "platform", "esp32c3", w->platform, sizeof w->platform, why)) != ERR_NONE ||
+        (err = take_word(doc, "model", "simulated", w->model, sizeof w->model, why)) != ERR_NONE ||
+        (err = take_percent(doc, "bad_percent", &w->bad, why)) != ERR_NONE)
+        return err;
+    return take_percent(doc, "flaky_percent", &w->flaky, why);
 }
 
 static enum err run_it(struct rest *rest, const struct wish *w, const char *name, const char *cert, const char *key,
@@ -76,7 +91,10 @@ static enum err run_it(struct rest *rest, const struct wish *w, const char *name
                                          .node_count = w->count,
                                          .bad = (int)w->bad,
                                          .flaky = (int)w->flaky,
-                                         .fw_version = w->fw_version};
+                                         .fw_version = w->fw_version,
+                                         .project_name = w->project_name,
+                                         .platform = w->platform,
+                                         .model = w->model};
     return w->is_run ? rest->runner->start(rest->runner, &simulation, why) : ERR_NONE;
 }
 

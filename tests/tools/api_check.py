@@ -169,6 +169,9 @@ class Examples:
         call("GET", "/v1/admin/organisations")
         call("DELETE", "/v1/admin/organisations", {"organisation_id": org})
         call("GET", "/v1/admin/audit")
+        call("GET", "/v1/admin/audit", {"order": "newest", "num_records": 3})
+        call("GET", "/v1/admin/overview")
+        call("GET", "/v1/admin/settings")
         call("GET", "/v1/admin/audit/verify")
 
     def people(self, letters):
@@ -239,9 +242,11 @@ class Examples:
         call("POST", "/v1/admin/otajob/plan", body=order)
         job = call("POST", "/v1/admin/otajob", {"force_push": "true"}, order)["ota_job_id"]
         one = {"ota_job_id": job}
-        for path in ("", "/status", "/status/summary", "/clusters"):
+        for path in ("", "/status", "/status/summary", "/clusters", "/curve"):
             call("GET", "/v1/admin/otajob" + path, one)
         call("GET", "/v1/admin/otajob")
+        call("GET", "/v1/admin/otajob/status", {**one, "state": "triggered,offered"})
+        call("GET", "/v1/admin/otajob/status", {"node_id": "e1"})
         call("GET", "/v1/admin/otajob/why", {**one, "node_id": "e1"})
         call("GET", "/v1/admin/otajob/timeline", {**one, "node_id": "e1"})
         call("POST", "/v1/admin/otajob/pause", body={**one, "reason": "a look"})

@@ -114,7 +114,7 @@ static void orders_are_refused_with_their_codes(void **state)
         assert_int_equal(fleet_job_start(&r->fleet, &o, r->now, &job, &why), rows[i].err);
         assert_int_equal(err_rainmaker_code(rows[i].err), rows[i].code);
         assert_true(why.text[0] != '\0');
-        if (rows[i].spoil != no_name)
+        if (rows[i].spoil != no_name && rows[i].spoil != no_image) /* which a question about nodes does not need */
             assert_int_equal(fleet_job_audience(&r->fleet, &o, r->now, &audience, NULL), rows[i].err);
     }
     unsigned count;
@@ -285,6 +285,86 @@ static void an_audience_is_counted_before_the_start(void **state)
     assert_int_equal(a.online, 1);
     assert_int_equal(a.on_version, 1);
     assert_int_equal(a.part_count, 2);
+}
+
+static void nodes_are_counted_without_an_image(void **state)
+{
+    struct rig *r = *state;
+    struct audience a;
+    rig_node(r, "n1", "1.0");
+    rig_node(r, "n2", "2.0");
+    struct job_order o = {.name = "x", .query = "fw_version = 2.0"};
+    assert_int_equal(fleet_job_audience(&r->fleet, &o, r->now, &a, NULL), ERR_NONE);
+    assert_int_equal(a.total, 1);
+    assert_string_equal(a.parts[0].fw_version, "2.0");
+}
+
+/* --- those who look on ------------------------------------------------------------------------- */
+
+static void the_fleet_is_tallied_by_kind(void **state)
+{
+    struct rig *r = *state;
+    struct tally *t = calloc(1, sizeof *t);
+    struct node node;
+    rig_node(r, "n1", "1.0");
+    rig_node(r, "n2", "2.0");
+    rig_node(r, "n3", "1.0");
+    fleet_node_add(&r->fleet, "n4", r->now, &node, NULL);
+    fleet_on_presence(&r->fleet, "n2", false, r->now, NULL);
+    assert_int_equal(fleet_tally(&r->fleet, t, NULL), ERR_NONE);
+    assert_int_equal(t->nodes, 4);
+    assert_int_equal(t->online, 2);
+    assert_int_equal(t->never_seen, 1);
+    assert_int_equal(t->kind_count, 3);
+    assert_string_equal(t->kinds[0].fw_version, "1.0");
+    assert_int_equal(t->kinds[0].nodes, 2);
+    free(t);
+}
+
+static void a_course_is_told_however_long_it_was(void **state)
+{
+    struct rig *r = *state;
+    struct course_point points[COURSE_POINTS];
+    unsigned count;
+    const char *const names[] = {"n1", "n2", "n3"};
+    for (int i = 0; i < 3; i++)
+        rig_node(r, names[i], "1.0");
+    struct image image = rig_image(r, "two", "2.0");
+    struct job job = start(r, (struct job_order){.image_id = image.id, .is_for_everyone = true, .is_force_push = true});
+    assert_int_equal(fleet_job_course(&r->fleet, job.id, points, &count, NULL), ERR_NONE);
+    assert_int_equal(count, 0);
+    tick(r);
+    rig_drain(r);
+    for (int i = 0; i < 3; i++) {
+        r->now += i == 2 ? 30LL * 86400 * 1000 : 1500;
+        rig_report(r, names[i], job.id, i == 1 ? REPORT_REJECTED : REPORT_SUCCESS,
+                   i == 1 ? "Firmware rolled back" : "");
+    }
+    assert_int_equal(fleet_job_course(&r->fleet, job.id, points, &count, NULL), ERR_NONE);
+    assert_true(count >= 2 && count <= 3); /* the first two may share a step by then */
+    assert_int_equal(points[count - 1].ended, 3);
+    assert_int_equal(points[count - 1].succeeded, 2);
+    assert_true(points[count - 1].at >= r->now && points[0].at < r->now);
+    assert_int_not_equal(fleet_job_course(&r->fleet, "none", points, &count, NULL), ERR_NONE);
+}
+
+static void a_node_has_its_jobs(void **state)
+{
+    struct rig *r = *state;
+    struct node_run runs[4];
+    unsigned count;
+    rig_node(r, "n1", "1.0");
+    rig_node(r, "n2", "1.0");
+    struct image image = rig_image(r, "two", "2.0");
+    rig_job(r, "first", image.id, true, "n1");
+    r->now += 1000;
+    rig_job(r, "other", image.id, true, "n2");
+    tick(r);
+    assert_int_equal(fleet_node_runs(&r->fleet, "n1", runs, 4, &count, NULL), ERR_NONE);
+    assert_int_equal(count, 1);
+    assert_string_equal(runs[0].job_name, "first");
+    assert_string_equal(runs[0].execution.node_id, "n1");
+    assert_int_not_equal(fleet_node_runs(&r->fleet, "nobody", runs, 4, &count, NULL), ERR_NONE);
 }
 
 /* --- people ----------------------------------------------------------------------------------- */
@@ -665,6 +745,10 @@ int main(void)
         WITH_RIG(later_members_belong_to_continuous_jobs),
         WITH_RIG(groups_are_refused_with_their_codes),
         WITH_RIG(an_audience_is_counted_before_the_start),
+        WITH_RIG(nodes_are_counted_without_an_image),
+        WITH_RIG(the_fleet_is_tallied_by_kind),
+        WITH_RIG(a_course_is_told_however_long_it_was),
+        WITH_RIG(a_node_has_its_jobs),
         WITH_RIG(paused_jobs_wait_and_go_on),
         WITH_RIG(offers_that_never_left_are_taken_back),
         WITH_RIG(a_crossed_limit_stops_in_the_same_call),

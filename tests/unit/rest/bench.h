@@ -27,7 +27,7 @@ struct bench {
 
 struct fake {
     struct rest_request q;
-    const char *query[40], *token, *range, *offset, *org;
+    const char *query[40], *token, *range, *offset, *org, *takes, *has;
     bool is_open; /* without the bench's token */
 };
 
@@ -47,6 +47,8 @@ static inline const char *get_header(const struct rest_request *q, const char *n
            : strcmp(name, "Range") == 0               ? f->range
            : strcmp(name, "Upload-Offset") == 0       ? f->offset
            : strcmp(name, "Pluvio-Organisation") == 0 ? f->org
+           : strcmp(name, "Accept-Encoding") == 0     ? f->takes
+           : strcmp(name, "If-None-Match") == 0       ? f->has
                                                       : NULL;
 }
 
@@ -63,7 +65,7 @@ static inline void close_scratch(struct sim_scratch *s)
 
 static inline int set_up(void **state)
 {
-    static const struct web_page none[] = {{NULL, NULL, NULL, NULL}};
+    static const struct web_page none[] = {{.path = NULL}};
     struct bench *b = calloc(1, sizeof *b);
     bool is_made;
     char path[100];

@@ -773,10 +773,118 @@ static void a_node_may_have_to_wait(void **state)
     assert_non_null(strstr(body, "\"min_wait\":60,\"max_wait\":120"));
 }
 
+/* --- the dashboard ---------------------------------------------------------------------------- */
+
+static struct rest_response page(struct bench *b, const char *path, const char *takes, const char *has)
+{
+    struct rest_response p;
+    struct fake f = {
+        .q = {.method = "GET", .path = path, .listener = REST_PUBLIC, .query = get_query, .header = get_header},
+        .takes = takes,
+        .has = has};
+    assert_null(rest_find(&b->rest, &f.q, &p));
+    return p;
+}
+
+static void pages_are_sent_packed_and_once(void **state)
+{
+    static const uint8_t whole[] = "whole page", packed[] = "gz";
+    static const struct web_page pages[] = {
+        {"/", "text/html", "e1", false, whole, whole + 10, packed, packed + 2},
+        {"/assets/a.woff2", "font/woff2", "e2", true, whole, whole + 10, NULL, NULL},
+        {.path = NULL},
+    };
+    struct bench *b = *state;
+    b->rest.pages = pages;
+    struct rest_response p = page(b, "/", NULL, NULL);
+    assert_int_equal(p.page.len, 10);
+    assert_false(p.is_page_gzip);
+    assert_string_equal(p.cache, "no-cache");
+    p = page(b, "/", "br, gzip", NULL);
+    assert_true(p.is_page_gzip);
+    assert_int_equal(p.page.len, 2);
+    assert_string_equal(p.etag, "\"e1-gzip\"");
+    p = page(b, "/", "gzip", "\"e1-gzip\"");
+    assert_int_equal(p.status, 304);
+    assert_int_equal(p.page.len, 0);
+    p = page(b, "/", NULL, "\"e1-gzip\""); /* another form of it */
+    assert_int_equal(p.status, 200);
+    p = page(b, "/assets/a.woff2", "gzip", NULL);
+    assert_false(p.is_page_gzip);
+    assert_non_null(strstr(p.cache, "immutable"));
+}
+
+static void executions_are_listed_by_state(void **state)
+{
+    struct bench *b = *state;
+    char body[8000], id[ID_LEN + 1];
+    log_in(b);
+    for (int i = 0; i < 3; i++) {
+        char node[8];
+        snprintf(node, sizeof node, "n%d", i);
+        rig_node(b->r, node, "1.0");
+    }
+    struct image image = rig_image(b->r, "two", "2.0");
+    struct job job = rig_job(b->r, "j", image.id, true, "n1");
+    snprintf(id, sizeof id, "%s", job.id);
+    const char *none[] = {"ota_job_id", id, "state", "success", NULL};
+    assert_int_equal(call(b, "GET", "/v1/admin/otajob/status", none, NULL, body, sizeof body), 200);
+    assert_null(strstr(body, "n1"));
+    const char *some[] = {"ota_job_id", id, "state", "success,offered,triggered", NULL};
+    assert_int_equal(call(b, "GET", "/v1/admin/otajob/status", some, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "n1"));
+    const char *odd[] = {"ota_job_id", id, "state", "happy", NULL};
+    assert_int_equal(call(b, "GET", "/v1/admin/otajob/status", odd, NULL, body, sizeof body), 400);
+}
+
+static void the_newest_entries_come_first(void **state)
+{
+    struct bench *b = *state;
+    char body[16000];
+    log_in(b);
+    for (int i = 0; i < 5; i++) {
+        char json[60];
+        snprintf(json, sizeof json, "{\"group_name\":\"g%d\"}", i);
+        assert_int_equal(call(b, "POST", "/v1/admin/node_group", NULL, json, body, sizeof body), 200);
+    }
+    const char *two[] = {"order", "newest", "num_records", "2", NULL};
+    assert_int_equal(call(b, "GET", "/v1/admin/audit", two, NULL, body, sizeof body), 200);
+    const char *first = strstr(body, "g4"), *second = strstr(body, "g3");
+    assert_true(first != NULL && second != NULL && first < second);
+    assert_null(strstr(body, "g2"));
+    assert_non_null(strstr(body, "next_id"));
+    const char *odd[] = {"order", "best", NULL};
+    assert_int_equal(call(b, "GET", "/v1/admin/audit", odd, NULL, body, sizeof body), 400);
+}
+
+static void the_overview_is_counted_now_and_then(void **state)
+{
+    struct bench *b = *state;
+    struct rest_tallies *tallies = calloc(1, sizeof *tallies);
+    char body[8000];
+    log_in(b);
+    rest_tallies_init(tallies);
+    b->rest.tallies = tallies;
+    rig_node(b->r, "n1", "1.0");
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"nodes\":1"));
+    rig_node(b->r, "n2", "1.0");
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"nodes\":1")); /* as it was a moment ago */
+    b->r->now += 5000;
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"nodes\":2"));
+    free(tallies);
+}
+
 int main(void)
 {
 #define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        WITH_REST(pages_are_sent_packed_and_once),
+        WITH_REST(executions_are_listed_by_state),
+        WITH_REST(the_newest_entries_come_first),
+        WITH_REST(the_overview_is_counted_now_and_then),
         WITH_REST(clients_find_the_front_door),
         WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
         WITH_REST(every_route_asks_who_it_is),

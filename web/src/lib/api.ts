@@ -69,6 +69,13 @@ export async function call<T = any>(method: string, path: string, body?: unknown
 
 export const get = <T = any>(path: string, query: Query = {}, signal?: AbortSignal) => call<T>('GET', withQuery(path, query), undefined, signal);
 
+/** RainMaker answers 404 where there are no groups; here that is an empty list. */
+export const groupPage = (query: Query, signal?: AbortSignal) =>
+  get<{ groups: Group[]; next_id?: string }>('/v1/admin/node_group', query, signal).catch((p) => {
+    if (p instanceof Failure && p.status === 404) return { groups: [], next_id: undefined };
+    throw p;
+  });
+
 // --- what comes back -------------------------------------------------------------------------------------------------
 
 export type Image = {

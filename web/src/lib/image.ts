@@ -1,13 +1,13 @@
 // What stands in an ESP image's header, read before it is uploaded.  Layout: ESP-IDF's esp_app_format.h and
 // esp_app_desc.h.  The server reads it again and is its judge; this is for people to see at once.
 
-export type Check = { name: string; passed: boolean; means: string };
+export type Check = { name: string; passed: boolean; means: string; isFatal: boolean };
 export type Facts = {
   isImage: boolean; chip: string; version: string; project: string; idf: string; built: string; secureVersion: number; segments: number; sha256: string; checks: Check[];
 };
 
 const chips: Record<number, string> = {
-  0: 'esp32', 2: 'esp32s2', 5: 'esp32c3', 9: 'esp32s3', 12: 'esp32c2', 13: 'esp32c6', 16: 'esp32h2', 18: 'esp32p4', 20: 'esp32c61', 23: 'esp32c5', 25: 'esp32h21', 28: 'esp32h4', 32: 'esp32s31',
+  0: 'esp32', 2: 'esp32s2', 5: 'esp32c3', 9: 'esp32s3', 12: 'esp32c2', 13: 'esp32c6', 16: 'esp32h2', 18: 'esp32p4', 20: 'esp32c61', 23: 'esp32c5', 25: 'esp32h21', 28: 'esp32h4', 31: 'esp32e22', 32: 'esp32s31', 0x4c50: 'linux',
 };
 
 const hex = (b: ArrayBuffer) => [...new Uint8Array(b)].map((x) => x.toString(16).padStart(2, '0')).join('');
@@ -19,8 +19,8 @@ export async function readImage(file: File): Promise<Facts> {
   const all = new Uint8Array(buffer);
   const text = (at: number, size: number) => new TextDecoder('latin1').decode(all.subarray(at, at + size)).split('\0')[0];
   const facts: Facts = { isImage: false, chip: '', version: '', project: '', idf: '', built: '', secureVersion: 0, segments: 0, sha256: await digest(buffer), checks: [] };
-  const check = (name: string, passed: boolean, means: string) => {
-    facts.checks.push({ name, passed, means });
+  const check = (name: string, passed: boolean, means: string, isFatal = true) => {
+    facts.checks.push({ name, passed, means, isFatal });
     return passed;
   };
 
@@ -29,7 +29,7 @@ export async function readImage(file: File): Promise<Facts> {
   facts.segments = all[1];
   const chip = view.getUint16(12, true);
   facts.chip = chips[chip] ?? `chip ${chip}`;
-  check('Made for a known chip', chip in chips, `Chip id ${chip} is not known here; nodes compare it with their own.`);
+  check('Made for a known chip', chip in chips, `Chip id ${chip} is not known here; nodes compare it with their own.`, false);
 
   let at = 24, sum = 0xef, whole = true;
   for (let i = 0; i < facts.segments && whole; i++) {

@@ -1,4 +1,5 @@
 // Keys of the page, told by `?`.  A page registers its own while it is open; keys are silent while one types.
+import { untrack } from 'svelte';
 import { go } from './router.svelte';
 
 export type Key = { keys: string; does: string; run: () => void };
@@ -23,9 +24,9 @@ class Keys {
   use(keys: () => Key[]) {
     $effect(() => {
       const mine = keys();
-      this.own = [...this.own, mine];
+      this.own = [...untrack(() => this.own), mine];
       return () => {
-        this.own = this.own.filter((k) => k !== mine);
+        this.own = untrack(() => this.own).filter((k) => k !== mine);
       };
     });
   }

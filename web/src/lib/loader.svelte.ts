@@ -1,5 +1,6 @@
 // Something loaded from REST that stays true: loaded anew when events say that it may have changed, never more often than
 // the server answers with ease.
+import { untrack } from 'svelte';
 import { Failure } from './api';
 import { live, type LiveEvent } from './live.svelte';
 
@@ -35,7 +36,12 @@ export class Loader<T> {
     });
   }
 
+  // Called from effects, which must not come to depend on what is loaded.
   soon() {
+    untrack(() => this.plan());
+  }
+
+  private plan() {
     if (this.loading) this.again = true;
     else if (!this.timer) {
       const wait = Math.max(this.leastMs, 4 * this.tookMs) - (performance.now() - this.endedAt);
@@ -47,7 +53,11 @@ export class Loader<T> {
   }
 
   /** At once, in the place of what is under way. */
-  async load() {
+  load() {
+    return untrack(() => this.fetch());
+  }
+
+  private async fetch() {
     this.stop?.abort();
     const mine = (this.stop = new AbortController());
     const at = performance.now();
@@ -86,15 +96,23 @@ export class Pages<T> {
     private id: (row: T) => string,
   ) {}
 
-  async reset() {
+  reset() {
+    return untrack(() => this.restart());
+  }
+
+  more() {
+    return untrack(() => this.page(false));
+  }
+
+  private async restart() {
     this.stop?.abort();
     this.run++;
     this.loading = false;
     this.next = '';
-    await this.more(true);
+    await this.page(true);
   }
 
-  async more(isFresh = false) {
+  private async page(isFresh: boolean) {
     if (this.loading || this.next === null) return;
     const run = this.run;
     const mine = (this.stop = new AbortController());
@@ -116,6 +134,7 @@ export class Pages<T> {
 
   /** Replaces rows by others of the same id; rows that are not here stay away. */
   patch(changed: T[]) {
+    if (!changed.length) return;
     const byId = new Map(changed.map((row) => [this.id(row), row]));
     if (this.rows.some((row) => byId.has(this.id(row)))) this.rows = this.rows.map((row) => byId.get(this.id(row)) ?? row);
   }
