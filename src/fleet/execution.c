@@ -201,7 +201,9 @@ struct counted {
 
 static struct counted counted_of(const struct execution *e)
 {
-    return (struct counted){e->state, failure_of(e), e->offers > 0, execution_is_over(e->state) && e->offers == 0};
+    /* Who was left out or whose job was cancelled is in a count of its own. */
+    bool is_judged = execution_is_over(e->state) && e->state != EX_EXCLUDED && e->state != EX_CANCELLED;
+    return (struct counted){e->state, failure_of(e), e->offers > 0, is_judged && e->offers == 0};
 }
 
 static void move_counts(struct job_state *s, struct counted from, struct counted to)
@@ -230,6 +232,9 @@ static enum err write_counts(struct tx *tx, struct active *a, struct counted fro
     bool is_review = from.state != to.state && (to.failure != FAILURE_NONE || execution_is_over(to.state));
     move_counts(&state, from, to);
     move_counts(&all, from, to);
+    /* Left-out nodes are counted among the job's from their first row on (job_count_audience), for it has ended. */
+    if (from.state == EX_TRIGGERED && to.state == EX_EXCLUDED && state.audience >= 0 && !job_is_cheap_to_count(tx, a))
+        state.audience++;
     if ((err = tx->db->job_state_put(tx->s, &state, tx->why)) == ERR_NONE)
         err = tx->db->job_state_put(tx->s, &all, tx->why);
     return err == ERR_NONE && is_review ? job_review(tx, a, &state) : err;

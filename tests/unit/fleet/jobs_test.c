@@ -299,6 +299,33 @@ static void nodes_are_counted_without_an_image(void **state)
     assert_string_equal(a.parts[0].fw_version, "2.0");
 }
 
+/* A node that is left out asks first: it holds up no phase, and ends the job for nobody else. */
+static void the_left_out_neither_hold_up_nor_end_a_job(void **state)
+{
+    struct rig *r = *state;
+    rig_node(r, "n1", "1.0");
+    rig_node(r, "n2", "1.0");
+    rig_node(r, "n3", "1.0");
+    struct image image = rig_image(r, "two", "2.0");
+    struct job job = start(r, (struct job_order){.image_id = image.id,
+                                                 .is_for_everyone = true,
+                                                 .exclude = "id = n3",
+                                                 .plan = "phase 1 nodes; phase 100%"});
+    rig_fetch(r, "n3", "1.0");
+    assert_int_equal(rig_execution(r, job.id, "n3").state, EX_EXCLUDED);
+    bool first = is_offered(r, "n1", &job), second = is_offered(r, "n2", &job);
+    assert_true(first != second);
+    rig_report(r, first ? "n1" : "n2", job.id, REPORT_SUCCESS, "");
+    struct job_summary s = rig_summary(r, job.id);
+    assert_int_equal(s.job.status, JOB_ACTIVE);
+    assert_int_equal(s.state.phase, 1);
+    assert_int_equal(s.total, 3);
+    r->now += 60000;
+    assert_true(is_offered(r, first ? "n2" : "n1", &job));
+    rig_report(r, first ? "n2" : "n1", job.id, REPORT_SUCCESS, "");
+    assert_int_equal(rig_summary(r, job.id).job.status, JOB_FINISHED);
+}
+
 /* --- those who look on ------------------------------------------------------------------------- */
 
 static void the_fleet_is_tallied_by_kind(void **state)
@@ -746,6 +773,7 @@ int main(void)
         WITH_RIG(groups_are_refused_with_their_codes),
         WITH_RIG(an_audience_is_counted_before_the_start),
         WITH_RIG(nodes_are_counted_without_an_image),
+        WITH_RIG(the_left_out_neither_hold_up_nor_end_a_job),
         WITH_RIG(the_fleet_is_tallied_by_kind),
         WITH_RIG(a_course_is_told_however_long_it_was),
         WITH_RIG(a_node_has_its_jobs),
