@@ -26,12 +26,13 @@ async function rest(method, path, body, token) {
 }
 const login = async (name, password) => (await rest('POST', '/v1/login2', { user_name: name, password })).body.accesstoken;
 
-/** No rule of accessibility is broken in what is shown now. */
-async function accessible(where, on = page) {
+/** What rules of accessibility are broken in what is shown now. */
+async function violations(where, on) {
   await on.evaluate(axe.source);
-  const { violations } = await on.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-  assert.deepEqual(violations.map((v) => `${where}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).slice(0, 3).join(' | ')}`), []);
+  const found = await on.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+  return found.violations.map((v) => `${where}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).slice(0, 3).join(' | ')}`);
 }
+const accessible = async (where, on = page) => assert.deepEqual(await violations(where, on), []);
 
 const at = (path) => page.goto(`${base}/#${path}`);
 const heading = (name) => page.getByRole('heading', { level: 1, name }).waitFor();
@@ -76,6 +77,17 @@ before(async () => {
 after(async () => {
   await browser?.close();
 });
+/** Until nothing is being asked of the server any more; the event stream aside, which never ends. */
+async function settled(on) {
+  await on.evaluate(async () => {
+    const quiet = () => performance.getEntriesByType('resource').length;
+    for (let before = -1, same = 0; same < 3; before = quiet()) {
+      same = before === quiet() && !document.querySelector('.animate-pulse') ? same + 1 : 0;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  });
+}
+
 /** One part of the story.  What failed is left as a picture. */
 function part(name, run, options = {}) {
   test(name, options, async () => {
@@ -250,7 +262,7 @@ part('pause, edit, resume, leave out, cancel: each says what follows', async () 
   await state('Paused');
   await page.getByText('lunch').waitFor();
   await page.getByRole('button', { name: 'Edit' }).click();
-  await dialog().getByLabel('Rollout').fill('rate 2/h');
+  await dialog().getByRole('textbox', { name: 'Rollout' }).fill('rate 2/h');
   await dialog().getByRole('button', { name: 'Save' }).click();
   await page.getByRole('button', { name: 'Resume' }).click();
   await dialog().getByRole('button', { name: 'Resume' }).click();
@@ -284,7 +296,7 @@ part("a rollback's story is told, and why", async () => {
   await dialog().getByText('said by the node').first().waitFor();
   await accessible('side sheet');
   await dialog().getByRole('link', { name: "The node's page" }).click();
-  await heading(/n1|Lamp/i);
+  await heading('Blinky');
   await page.getByRole('region', { name: 'Updates' }).getByText('Bad one').click();
   await dialog().getByText('in Bad one').waitFor();
   await page.keyboard.press('Escape');
@@ -305,9 +317,7 @@ part('keys sign images', async () => {
   await dialog().getByLabel('factory').check();
   await dialog().getByRole('button', { name: 'Sign', exact: true }).click();
   await page.getByRole('link', { name: 'Signed, as an image of its own' }).click();
-  await page.getByRole('region', { name: 'Signatures' }).getByText('factory has signed it').waitFor().catch(async () => {
-    await page.getByRole('region', { name: 'Signatures' }).getByText(/Signed here by/).waitFor();
-  });
+  await page.getByRole('region', { name: 'Signatures' }).getByText('It carries signatures by factory').waitFor();
 });
 
 part('users, tokens and webhooks; the audit log has it all, whole', async () => {
@@ -356,7 +366,7 @@ part('a viewer sees no verbs', async () => {
   for (const [path, title] of [['/', 'Overview'], ['/images', 'Images'], ['/jobs', 'Jobs'], [`/jobs/${jobs[0].ota_job_id}`, jobs[0].ota_job_name], ['/nodes', 'Nodes'], ['/nodes/n1', /./], ['/groups', 'Groups'], ['/keys', 'Keys'], ['/settings', 'Settings']]) {
     await other.goto(`${base}/#${path}`);
     await other.getByRole('heading', { level: 1, name: title }).waitFor();
-    await other.waitForLoadState('networkidle').catch(() => {});
+    await settled(other);
     const names = await other.locator('#main').getByRole('button').or(other.locator('#main a.btn')).allTextContents();
     assert.deepEqual(names.filter((n) => verbs.test(n.trim())), [], path);
   }
@@ -378,7 +388,7 @@ part('an end user says yes to an update', async () => {
   await other.screenshot({ path: `${folder('phone-light')}/approve.png` });
   assert.equal(await other.getByRole('navigation').count(), 0);
   await other.getByRole('button', { name: 'Update now' }).click();
-  await other.getByText('Success').waitFor({ timeout: 120_000 });
+  await other.getByText('Success', { exact: true }).waitFor({ timeout: 120_000 });
   assert.deepEqual(other.problems, []);
   await other.context().close();
   await page.locator('[data-succeeded="1"]').waitFor();
@@ -412,7 +422,7 @@ part('by keyboard alone', async () => {
       if (await page.evaluate(([n, r]) => {
         const e = document.activeElement;
         const text = (e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent || '').trim();
-        return text.startsWith(n) && (r !== 'button' || /^(BUTTON|A)$/.test(e.tagName));
+        return text.startsWith(n) && (r === 'button' ? /^(BUTTON|A)$/ : /^(INPUT|SELECT|TEXTAREA)$/).test(e.tagName);
       }, [name, role])) return;
     }
     assert.fail(`Tab never came to ${name}`);
@@ -505,6 +515,7 @@ part('every page, light and dark, desktop and phone', async () => {
     overview: '/', images: '/images', 'add-images': '/images?add=1', image: `/images/${images[0].ota_image_id}`, start: '/start', jobs: '/jobs', job: `/jobs/${bad}`, 'job-nodes': `/jobs/${bad}?tab=nodes`, 'job-node': `/jobs/${bad}?tab=nodes&node=n1`,
     nodes: '/nodes', node: '/nodes/n1', groups: '/groups', group: `/groups/${groups[0].group_id}`, keys: '/keys', users: '/users', audit: '/audit', settings: '/settings',
   };
+  const wrong = [];
   for (const theme of ['light', 'dark'])
     for (const [device, viewport] of [['desktop', { width: 1280, height: 800 }], ['phone', { width: 360, height: 740 }]]) {
       const other = await open(browser, { viewport, colorScheme: theme });
@@ -515,14 +526,14 @@ part('every page, light and dark, desktop and phone', async () => {
       for (const [name, path] of Object.entries(pages)) {
         await other.goto(`${base}/#${path}`);
         await other.getByRole('heading', { level: 1 }).waitFor();
-        await other.waitForLoadState('networkidle').catch(() => {});
-        await other.locator('[role="status"]:has-text("Loading")').first().waitFor({ state: 'detached' });
+        await settled(other);
         await other.screenshot({ path: `${folder(`${device}-${theme}`)}/${name}.png` });
-        await accessible(`${name}, ${theme}, ${device}`, other);
+        wrong.push(...(await violations(`${name}, ${theme}, ${device}`, other)));
         const over = await other.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(over <= 0, `${name} is ${over} pixels too wide on a ${device}`);
+        if (over > 0) wrong.push(`${name} is ${over} pixels too wide on a ${device}`);
       }
-      assert.deepEqual([...other.problems, ...other.foreign], []);
+      wrong.push(...other.problems, ...other.foreign);
       await other.context().close();
     }
+  assert.deepEqual(wrong, []);
 });

@@ -35,3 +35,7 @@ export function ago(ms: number, now: number) {
 export const percent = (part: number, whole: number) => (whole > 0 ? `${Math.floor((1000 * part) / whole) / 10} %` : '–');
 
 export const short = (digest = '') => digest.slice(0, 12);
+
+/** Names of this server's keys in the place of their digests; digests of others stay. */
+export const signersOf = (digests: string, keys: { key_name: string; public_key_digest: string }[]) =>
+  digests.split(/[\s,]+/).filter(Boolean).map((d) => keys.find((k) => k.public_key_digest === d)?.key_name ?? d);
