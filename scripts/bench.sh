@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest]   everything, or one of them
+#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest|ui]   everything, or one of them
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -113,6 +113,31 @@ bench_fleet() {
   echo "threshold to last offer     $(sed -n 's/.*stopped: //p' "$work/campaign"); offers after that: 0, or the run would have ended"
 }
 
+# The dashboard in Chromium: what a first load costs, a list of a million nodes, and how soon events are seen.
+bench_ui() {
+  local js=node token job
+  [ ! -x "$here/../build/node/node_modules/node/bin/node" ] || js=$here/../build/node/node_modules/node/bin/node
+  start
+  export PLUVIO_URL=http://127.0.0.1:$http PLUVIO_PASSWORD
+  PLUVIO_PASSWORD=$(tail -n 1 "$work/data/admin-password")
+  "$js" "$here/../web/tests/bench.mjs" load
+  "$bin/pluvio" login --server "$PLUVIO_URL" --password-file "$work/data/admin-password" >/dev/null
+  "$bin/pluvio" image upload "$bin/blinky-1.1.0.bin" --quiet >/dev/null 2>&1 || "$bin/pluvio" image upload "$bin/blinky-1.1.0.bin" >/dev/null
+  token=$(jq -r .access "$PLUVIO_SESSION")
+  curl -sf -X POST -H "Authorization: $token" -d '{"node_count":20000,"run":true,"project_name":"blinky","platform":"linux","fw_version":"1.0.0"}' "$PLUVIO_URL/v1/admin/simulators" >/dev/null
+  until [ "$(curl -s -H "Authorization: $token" "$PLUVIO_URL/v1/admin/overview" | jq .online)" = 20000 ]; do sleep 1; done
+  job=$(curl -s -X POST -H "Authorization: $token" -d "{\"ota_job_name\":\"bench\",\"ota_image_id\":\"$("$bin/pluvio" image list --json | jq -r '.ota_images[0].ota_image_id')\",\"groups\":[\"FFFF-FFFF\"],\"rollout\":\"rate ${UI_RATE:-9000}/min\"}" "$PLUVIO_URL/v1/admin/otajob?force_push=true" | jq -r .ota_job_id)
+  PLUVIO_JOB=$job "$js" "$here/../web/tests/bench.mjs" events
+  stop
+  rm -rf "$work/data"
+  start; stop
+  "$bin/fleet_bench" fill "$work/data/pluvio.db" "${FLEET_NODES:-1000000}" >/dev/null
+  start
+  PLUVIO_PASSWORD=$(tail -n 1 "$work/data/admin-password")
+  "$js" "$here/../web/tests/bench.mjs" list
+  stop
+}
+
 # REST beside nginx, by the same tool, in turns, two workers each: small answers, files, TLS, event streams.
 bench_rest() {
   local folder=$work/rest n_http n_https round id token url name
@@ -173,7 +198,7 @@ answers() { exec 3<>"/dev/tcp/127.0.0.1/$http" && printf 'GET /healthz HTTP/1.0\
 
 start() {  # prints the milliseconds from start to the first answer
   local from; from=$(now_us)
-  "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node" --mqtt-port "$mqtt" --max-requests 0 --log-level error 2>>"$work/log" &
+  "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node" --mqtt-port "$mqtt" --max-requests 0 --max-logins 0 --log-level error 2>>"$work/log" &
   pid=$!
   until (answers) 2>/dev/null; do sleep 0.002; done
   ms=$((($(now_us) - from) / 1000))
@@ -186,6 +211,7 @@ if [ "${2:-}" = size ]; then exec "$here/size.sh" "$here/.."; fi
 if [ "${2:-}" = minds ]; then exec "$bin/minds"; fi
 if [ "${2:-}" = fleet ]; then bench_fleet; exit 0; fi
 if [ "${2:-}" = rest ]; then bench_rest; exit 0; fi
+if [ "${2:-}" = ui ]; then bench_ui; exit 0; fi
 if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 
 start; first=$ms; stop
@@ -225,3 +251,6 @@ rm -rf "$work/data"
 bench_fleet
 rm -rf "$work/data"
 bench_rest
+stop
+rm -rf "$work/data"
+bench_ui

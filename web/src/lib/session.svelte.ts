@@ -6,10 +6,19 @@ export type Who = { user_id: string; user_name: string; role: Role };
 
 const roles: Role[] = ['user', 'viewer', 'operator', 'admin', 'super_admin'];
 
+function remembered(): Who | null {
+  try {
+    return localStorage.getItem('access') ? JSON.parse(localStorage.getItem('who') ?? 'null') : null;
+  } catch {
+    return null;
+  }
+}
+
 class Session {
   access = $state(localStorage.getItem('access'));
   refresh = localStorage.getItem('refresh');
-  who = $state<Who | null>(null);
+  /** As it was last time, so that the page need not wait; the server is asked again (App.svelte) and decides anyway. */
+  who = $state<Who | null>(remembered());
   organisation = $state(sessionStorage.getItem('organisation') ?? '');
   message = $state('');
 
@@ -31,7 +40,13 @@ class Session {
     this.message = '';
   }
 
+  know(who: Who) {
+    localStorage.setItem('who', JSON.stringify(who));
+    this.who = who;
+  }
+
   end(message = '') {
+    localStorage.removeItem('who');
     localStorage.removeItem('access');
     localStorage.removeItem('refresh');
     sessionStorage.removeItem('organisation');

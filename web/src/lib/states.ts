@@ -40,7 +40,7 @@ const jobLooks: Record<string, Look> = {
   paused: { word: 'Paused', icon: 'pause', tone: 'wait' },
   approval: { word: 'Awaits a second person', icon: 'trial', tone: 'wait' },
   finished: { word: 'Finished', icon: 'check', tone: 'good' },
-  partly: { word: 'Finished, not everywhere', icon: 'half', tone: 'wait' },
+  partly: { word: 'Finished in part', icon: 'half', tone: 'wait' },
   cancelled: { word: 'Cancelled', icon: 'stop', tone: 'rest' },
   triggered: { word: 'Triggered', icon: 'dot', tone: 'rest' },
 };
