@@ -32,4 +32,7 @@ awk '
 stray=$(grep -nE '^static [a-z_ ]+\*?[a-z_]+(\[[^]]*\])?( = [^(]*)?;' $(git ls-files --cached --others --exclude-standard 'src/*.c') |
   grep -vE 'static const|static const char|const struct|src/(esp|rmaker)/|src/broker/plugin.c|\* *const ' || true)
 [ -z "$stray" ] || { echo "mutable file-scope state:"; echo "$stray"; exit 1; }
+# The dashboard's floors: lib, ui, pages.
+upward=$(grep -rnE "from '\.\./(ui|pages)/" web/src/lib; grep -rnE "from '\.\./pages/" web/src/ui) || true
+[ -z "$upward" ] || { echo "imports that go upwards:"; echo "$upward"; exit 1; }
 echo "the include arrows agree with ARCHITECTURE.md"

@@ -15,7 +15,7 @@ export async function launch() {
 export async function open(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(45_000); // machines that run other tests meanwhile
   page.problems = [];
   page.foreign = [];
   page.on('pageerror', (e) => page.problems.push(`error: ${e.message}`));
