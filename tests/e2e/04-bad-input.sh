@@ -12,10 +12,13 @@ upload blinky-1.1.0
 curl -sI --cacert "$work/data/keys/ca.crt" "https://localhost:$https/" >"$work/head"
 grep -qi '^content-type: text/html; charset=utf-8' "$work/head" || die "the page's type: $(cat "$work/head")"
 grep -qi "^content-security-policy: default-src 'none'" "$work/head" || die "the page has no policy"
-for file in app.js app.css icon.svg; do
-  curl -sf --cacert "$work/data/keys/ca.crt" "https://localhost:$https/$file" | cmp -s - "$root/web/$file" || die "$file differs"
+curl -sf --cacert "$work/data/keys/ca.crt" "https://localhost:$https/" >"$work/index.html"
+cmp -s "$work/index.html" "$root/build/web/dist/index.html" || die "the page differs from what was built"
+for file in /icon.svg $(grep -o '/assets/[^"]*' "$work/index.html"); do
+  curl -sf --cacert "$work/data/keys/ca.crt" "https://localhost:$https$file" | cmp -s - "$root/build/web/dist$file" || die "$file differs"
+  curl -sf --compressed --cacert "$work/data/keys/ca.crt" "https://localhost:$https$file" | cmp -s - "$root/build/web/dist$file" || die "$file differs, packed"
 done
-grep -nE 'https?://' "$root"/web/*.html "$root"/web/*.js "$root"/web/*.css && die "the page asks elsewhere"
+grep -nE 'https?://' "$work/index.html" && die "the page asks elsewhere"
 
 # REST: malformed JSON on every path that takes a body
 for path in /v1/login2 /v1/admin/otaimage /v1/admin/otaimage/upload_confirm /v1/admin/otajob /v1/admin/otajob/retrigger /v1/admin/nodes; do

@@ -29,6 +29,8 @@ pluvio node list | grep -q 'n1 .*deactivated' || die "not deactivated: $(pluvio 
 pluvio node activate n1 >/dev/null
 pluvio why n1 | grep -q 'No job is under way' || die "why: $(pluvio why n1)"
 upload blinky-1.1.0
+# Another node keeps the job open, whenever n1 comes back and hears that it is left out
+pluvio node add spare --out "$work/spare" >/dev/null
 start_job --image blinky-1.1.0 --name held --all --exclude 'id = n1' >/dev/null
 pluvio why n1 | grep -q 'held: .*exclude' || die "why: $(pluvio why n1)"
 pluvio audit list | grep -q 'admin@localhost .*node.edit .*n1' || die "audit: $(pluvio audit list)"
