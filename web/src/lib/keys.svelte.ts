@@ -34,6 +34,7 @@ class Keys {
   press(e: KeyboardEvent) {
     const at = e.target as HTMLElement;
     if (e.ctrlKey || e.metaKey || e.altKey || at.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName)) return;
+    if (e.key === 'Enter' && at.closest('a, button, summary, [role="tab"]')) return; // it is for what has the focus
     if (document.querySelector('[role="dialog"][data-state="open"], [role="menu"][data-state="open"]') && e.key !== 'Escape') return;
     if (this.prefix === 'g') {
       this.prefix = '';
