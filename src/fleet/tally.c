@@ -111,7 +111,7 @@ static enum err follow(struct tx *tx, const char *job_id, struct course *c)
     unsigned n = PAGE;
     struct job job;
     enum err err = tx_job(tx, job_id, &job);
-    c->from = job.created_at;
+    c->from = err ? 0 : job.created_at;
     c->width = 1000;
     while (err == ERR_NONE && n == PAGE) {
         err = tx->db->execution_list(tx->s, job_id, after, page, PAGE, &n, tx->why);

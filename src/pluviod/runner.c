@@ -250,7 +250,8 @@ static bool is_running(struct rest_runner *port, const char *name)
 {
     struct runner *r = (struct runner *)port;
     pthread_mutex_lock(&r->lock);
-    bool is = find(r, name) != NULL;
+    const struct runner_child *c = find(r, name);
+    bool is = c != NULL && c->pid > 0;
     pthread_mutex_unlock(&r->lock);
     return is;
 }

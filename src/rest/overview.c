@@ -76,7 +76,7 @@ static void write_tally(struct json_out *out, const struct tally *t)
 
 HANDLER(get_overview)
 {
-    const struct rest_counts *c = rest->counts;
+    const struct rest_counts *c = q->org[0] ? NULL : rest->counts; /* the server's traffic is the house's */
     struct rest_tally *own = calloc(1, sizeof *own), *tally = own;
     if (own == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");

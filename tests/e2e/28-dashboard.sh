@@ -33,7 +33,7 @@ browser=$!
 pids+=($browser)
 while kill -0 $browser 2>/dev/null; do
   [ ! -s "$work/ask" ] || answer
-  read -rt 0.05 <> <(:) || true
+  sleep 0.05
 done
 wait $browser || { cat "$work/browser.log"; die "the dashboard"; }
 grep -E "^(ℹ|#) (pass|fail)" "$work/browser.log"

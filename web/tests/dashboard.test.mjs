@@ -285,7 +285,7 @@ part('pause, edit, resume, leave out, cancel: each says what follows', async () 
 part("a rollback's story is told, and why", async () => {
   await order('Bad one', 'n1', { image: 'blinky-1.2.0' });
   await page.getByLabel('Retries').fill('0');
-  const id = await start();
+  await start();
   await page.getByRole('list', { name: 'Nodes by state' }).getByText('Rolled back').waitFor({ timeout: 120_000 });
   await page.getByRole('region', { name: 'Failures' }).getByText(/rolled back/i).first().waitFor();
   await page.getByRole('link', { name: /Rolled back\s*1/ }).click();
@@ -301,7 +301,6 @@ part("a rollback's story is told, and why", async () => {
   await dialog().getByText('in Bad one').waitFor();
   await page.keyboard.press('Escape');
   await accessible('node');
-  assert.ok(id);
 });
 
 part('keys sign images', async () => {
