@@ -343,6 +343,12 @@ part('users, tokens and webhooks; the audit log has it all, whole', async () => 
   await dialog().getByText('shown once').waitFor();
   await dialog().getByRole('button', { name: 'Done' }).click();
   await page.getByText('https://example.com/hook').waitFor();
+  await page.getByRole('button', { name: 'Deliveries' }).click();
+  await dialog().getByLabel('Send again from event').fill('1');
+  await dialog().getByRole('button', { name: 'Replay' }).click();
+  await page.getByText('Sent again from there').waitFor();
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'hidden' });
   await page.getByRole('region', { name: 'Webhooks' }).getByRole('button', { name: 'Delete' }).click();
   await dialog().getByRole('button', { name: 'Delete' }).click();
   await page.getByText('https://example.com/hook').waitFor({ state: 'hidden' });
@@ -360,7 +366,7 @@ part('users, tokens and webhooks; the audit log has it all, whole', async () => 
 part('a viewer sees no verbs', async () => {
   const other = await open(browser);
   await signIn(other, 'viewer@example.com', 'Vie-w3r-pass');
-  const verbs = /^(Start|Add|Make|Register|Simulate|Update|Delete|Cancel$|Pause$|Resume|Sign$|Archive|Tag|Edit|Leave|Remove|Throw|Put)/;
+  const verbs = /^(Start|Add|Make|Register|Simulate|Update|Delete|Cancel$|Pause$|Resume|Sign$|Archive$|Tag|Edit|Leave|Remove|Throw|Put)/;
   const jobs = await (async () => (await rest('GET', '/v1/admin/otajob', undefined, await login('viewer@example.com', 'Vie-w3r-pass'))).body.ota_jobs)();
   for (const [path, title] of [['/', 'Overview'], ['/images', 'Images'], ['/jobs', 'Jobs'], [`/jobs/${jobs[0].ota_job_id}`, jobs[0].ota_job_name], ['/nodes', 'Nodes'], ['/nodes/n1', /./], ['/groups', 'Groups'], ['/keys', 'Keys'], ['/settings', 'Settings']]) {
     await other.goto(`${base}/#${path}`);
