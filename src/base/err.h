@@ -22,6 +22,7 @@
     X(ERR_NO_MEMORY, "out of memory", 500, 190001, 71)                                                                 \
     X(ERR_IO, "input or output failed", 500, 190002, 74)                                                               \
     X(ERR_STORE, "database operation failed", 500, 190003, 74)                                                         \
+    X(ERR_STORE_AWAY, "the database cannot be reached, try again", 503, 190046, 75)                                    \
     X(ERR_BUSY, "busy, try again", 503, 190004, 75)                                                                    \
     X(ERR_NETWORK, "network operation failed", 502, 190005, 69)                                                        \
     X(ERR_USAGE, "wrong usage", 400, 190006, 64)                                                                       \

@@ -58,8 +58,9 @@ struct fleet_policy {
     bool reoffers_strayed;   /* a node found on another version after its success is offered the job again */
     /* Budgets over all jobs; 0: none. */
     int64_t max_in_flight, per_hour, bytes_per_second;
-    unsigned network_max; /* nodes of one network at work at a time */
-    bool needs_two;       /* a job waits, from its start and after each change, until a second person says yes */
+    unsigned network_max;  /* nodes of one network at work at a time */
+    unsigned broker_count; /* among which nodes are divided */
+    bool needs_two;        /* a job waits, from its start and after each change, until a second person says yes */
 };
 
 extern const struct fleet_policy fleet_default_policy;

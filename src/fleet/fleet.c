@@ -82,6 +82,12 @@ long long fleet_people_version(const struct fleet *f)
     return f->memory ? atomic_load(&f->memory->people) : 0;
 }
 
+void fleet_people_changed(struct fleet *f)
+{
+    if (f->memory != NULL)
+        atomic_fetch_add(&f->memory->people, 1);
+}
+
 /* --- batches ---------------------------------------------------------------------------------- */
 
 enum err fleet_batch_begin(struct fleet_batch *b, struct fleet *f, struct why *why)
@@ -258,6 +264,12 @@ static enum err named(struct tx *tx, enum err err, enum err code, const char *wh
     return err == ERR_NOT_FOUND ? why_set(tx->why, code, "there is no %s %s", what, id) : err;
 }
 
+enum err tx_expect(struct tx *tx, const char *const *ids, unsigned count)
+{
+    const struct fleet_store_ops *db = tx->db;
+    return db->nodes_expected && count > 0 ? db->nodes_expected(tx->s, ids, count, tx->why) : ERR_NONE;
+}
+
 enum err tx_node(struct tx *tx, const char *id, struct node *to)
 {
     return named(tx, tx->db->node_get(tx->s, id, to, tx->why), ERR_NODE_NOT_FOUND, "node", id);
@@ -344,14 +356,46 @@ enum err tx_event_told(struct tx *tx, enum event_kind kind, const char *node_id,
     return add_event(tx, &e, node_id, job_id);
 }
 
-enum err fleet_start(struct fleet *f, time_ms now, struct why *why)
+enum err fleet_start(struct fleet *f, unsigned broker, time_ms now, struct why *why)
 {
     struct tx tx;
     enum err err = tx_begin(&tx, f, now, why);
     if (err != ERR_NONE)
         return err;
-    err = tx.db->nodes_all_offline(tx.s, now, why);
+    err = tx.db->nodes_all_offline(tx.s, broker, now, why);
     return tx_end(&tx, err ? err : tx_event(&tx, EVENT_NODE, NULL, NULL, NULL));
+}
+
+static enum err note_broker(struct tx *tx, unsigned broker, const char *run, bool *is_new)
+{
+    char key[12], *before = NULL;
+    snprintf(key, sizeof key, "%u", broker);
+    enum err err = tx_card(tx, CARD_BROKER, key, &before);
+    *is_new = err == ERR_NONE && (before == NULL || strcmp(before, run) != 0);
+    free(before);
+    if (!*is_new)
+        return err;
+    err = tx->db->card_put(tx->s, CARD_BROKER, key, bytes_of_text(run), tx->why);
+    if (err == ERR_NONE)
+        err = tx->db->nodes_all_offline(tx->s, broker, tx->now, tx->why);
+    return err ? err : tx_event(tx, EVENT_NODE, NULL, NULL, NULL);
+}
+
+enum err fleet_on_broker(struct fleet *f, unsigned broker, const char *run, time_ms now, bool *is_new, struct why *why)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, f, now, why);
+    return err ? err : tx_end(&tx, note_broker(&tx, broker, run, is_new));
+}
+
+enum err fleet_batch_expect(struct fleet_batch *b, const char *const *ids, unsigned count, struct why *why)
+{
+    return b->tx->ops->nodes_expected ? b->tx->ops->nodes_expected(b->tx, ids, count, why) : ERR_NONE;
+}
+
+bool fleet_outbox_is_ours(struct fleet *f)
+{
+    return f->store->ops->outbox_is_ours == NULL || f->store->ops->outbox_is_ours(f->store);
 }
 
 enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap,

@@ -69,8 +69,17 @@ struct fleet_batch {
 enum err fleet_batch_begin(struct fleet_batch *b, struct fleet *f, struct why *why);
 enum err fleet_batch_end(struct fleet_batch *b, struct why *why);
 
-/* At start and whenever the broker was lost, before messages: presence is unknown again. */
-enum err fleet_start(struct fleet *f, time_ms now, struct why *why);
+/* Another server has changed users, sessions or API tokens. */
+void fleet_people_changed(struct fleet *f);
+
+/* A hint: the calls to come are about these nodes. */
+enum err fleet_batch_expect(struct fleet_batch *b, const char *const *ids, unsigned count, struct why *why);
+
+/* Whenever a broker (a number below BROKERS_MAX) began anew, before its messages: nobody is connected to it. */
+enum err fleet_start(struct fleet *f, unsigned broker, time_ms now, struct why *why);
+/* The same for a broker that names its runs, each by a text of its own: does nothing for the run that was heard of
+ * last, whoever among several servers heard of it. */
+enum err fleet_on_broker(struct fleet *f, unsigned broker, const char *run, time_ms now, bool *is_new, struct why *why);
 
 struct name_visitor {
     bool (*visit)(struct name_visitor *v, const char *name, const char *text);
@@ -222,9 +231,13 @@ enum err fleet_on_fetch(struct fleet *f, const char *node_id, const struct fetch
                         struct why *why);
 enum err fleet_on_report(struct fleet *f, const char *node_id, const struct status_report *r, time_ms now,
                          struct why *why);
-enum err fleet_on_presence(struct fleet *f, const char *node_id, bool is_online, time_ms now, struct why *why);
+/* `broker`: who says so, a number below BROKERS_MAX; `at`: when it was so.  What is older than what is known, as when
+ * two servers hear of one node's two connections, or of another broker than the node is at now, changes nothing. */
+enum err fleet_on_presence(struct fleet *f, unsigned broker, const char *node_id, bool is_online, time_ms at,
+                           struct why *why);
 /* `address`: where the broker sees the node; NULL or "" when it does not tell. */
-enum err fleet_on_subscribed(struct fleet *f, const char *node_id, const char *address, time_ms now, struct why *why);
+enum err fleet_on_subscribed(struct fleet *f, unsigned broker, const char *node_id, const char *address, time_ms at,
+                             struct why *why);
 
 /* The same decision as on a fetch, answered instead of sent: for nodes that ask over HTTPS.  ERR_NO_JOB;
  * ERR_NO_NETWORK; ERR_NONE with `verdict->decision` other than DECIDE_OFFER: the node has to wait until
@@ -719,10 +732,14 @@ enum err fleet_tick(struct fleet *f, time_ms now, time_ms *next_at, struct why *
 
 struct outgoing {
     struct outbox_row row;
-    bool is_stale; /* the node has moved on since, or the job was stopped: fleet_outbox_drop(); the rest is not set */
+    bool is_stale;   /* the node has moved on since, or the job was stopped: fleet_outbox_drop(); the rest is not set */
+    unsigned broker; /* where its node was seen last, when the policy has several */
     struct image image;
     char text[METADATA_MAX + 1]; /* of a message, or the job's metadata */
 };
+
+/* Whether rows that were listed may still be sent; see the store's port. */
+bool fleet_outbox_is_ours(struct fleet *f);
 
 enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,
                            struct why *why);

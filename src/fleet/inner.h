@@ -58,6 +58,9 @@ struct fleet_memory {
 enum err tx_begin(struct tx *tx, struct fleet *f, time_ms now, struct why *why);
 enum err tx_begin_reading(struct tx *tx, struct fleet *f, struct why *why);
 
+/* A hint: the node ids that this call asks about next. */
+enum err tx_expect(struct tx *tx, const char *const *ids, unsigned count);
+
 /* Commits when `err` is ERR_NONE, rolls back otherwise; returns what the caller should. */
 enum err tx_end(struct tx *tx, enum err err);
 

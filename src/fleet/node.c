@@ -335,13 +335,17 @@ enum err fleet_fetch_now(struct fleet *f, const char *node_id, time_ms now, stru
 
 /* --- presence --------------------------------------------------------------------------------- */
 
-static enum err set_presence(struct tx *tx, const char *node_id, bool is_online)
+static enum err set_presence(struct tx *tx, unsigned broker, const char *node_id, bool is_online)
 {
     struct node node;
     enum err err = tx_node(tx, node_id, &node);
     if (err != ERR_NONE)
         return err;
+    /* The end of a connection that another one, begun since, has replaced. */
+    if (!is_online && node.is_online && (node.broker != broker || tx->now < node.subscribed_at))
+        return ERR_NONE;
     bool is_changed = node.is_online != is_online;
+    node.broker = broker;
     node.is_online = is_online;
     node.seen_at = tx->now;
     if (!is_online)
@@ -352,16 +356,17 @@ static enum err set_presence(struct tx *tx, const char *node_id, bool is_online)
     return err == ERR_NONE && is_changed ? tx_event(tx, EVENT_NODE, node_id, NULL, NULL) : err;
 }
 
-enum err fleet_on_presence(struct fleet *f, const char *node_id, bool is_online, time_ms now, struct why *why)
+enum err fleet_on_presence(struct fleet *f, unsigned broker, const char *node_id, bool is_online, time_ms at,
+                           struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, set_presence(&tx, node_id, is_online));
+    enum err err = tx_begin(&tx, f, at, why);
+    return err ? err : tx_end(&tx, set_presence(&tx, broker, node_id, is_online));
 }
 
 /* A document sent while the node was away is lost (clean session), so a node that begins to listen is told of pending
  * work at once; its own fetch, which follows within seconds of a boot, then finds it offered on this connection. */
-static enum err take_subscription(struct tx *tx, const char *node_id, const char *address)
+static enum err take_subscription(struct tx *tx, unsigned broker, const char *node_id, const char *address)
 {
     struct node node;
     struct chosen chosen;
@@ -369,6 +374,7 @@ static enum err take_subscription(struct tx *tx, const char *node_id, const char
     if (err != ERR_NONE)
         return err;
     node.subscribed_at = tx->now;
+    node.broker = broker;
     if (address != NULL && *address)
         text_copy(node.address, sizeof node.address, address);
     if ((err = node_mark_seen(tx, &node, true)) != ERR_NONE ||
@@ -377,9 +383,10 @@ static enum err take_subscription(struct tx *tx, const char *node_id, const char
     return chosen.active != NULL ? offer_send(tx, node_id, chosen.job_id) : ERR_NONE;
 }
 
-enum err fleet_on_subscribed(struct fleet *f, const char *node_id, const char *address, time_ms now, struct why *why)
+enum err fleet_on_subscribed(struct fleet *f, unsigned broker, const char *node_id, const char *address, time_ms at,
+                             struct why *why)
 {
     struct tx tx;
-    enum err err = tx_begin(&tx, f, now, why);
-    return err ? err : tx_end(&tx, take_subscription(&tx, node_id, address));
+    enum err err = tx_begin(&tx, f, at, why);
+    return err ? err : tx_end(&tx, take_subscription(&tx, broker, node_id, address));
 }

@@ -280,13 +280,19 @@ enum err fleet_stream_image(struct fleet *f, const char *node_id, const char *jo
 
 /* --- the outbox ------------------------------------------------------------------------------- */
 
-#define OUTBOX_PAGE 32
+#define OUTBOX_PAGE 64
 
 static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struct outgoing *o)
 {
     struct execution e;
     struct active *a;
+    struct node node = {.broker = 0};
     o->row = *row;
+    o->broker = 0;
+    if (tx->f->policy.broker_count > 1) {
+        tx->db->node_get(tx->s, row->node_id, &node, NULL); /* one that is not there is nowhere */
+        o->broker = node.broker;
+    }
     if (row->topic != TOPIC_OTAURL) {
         o->is_stale = false;
         return tx->db->outbox_text(tx->s, row->id, o->text, sizeof o->text, tx->why);
@@ -296,7 +302,6 @@ static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struc
                   !a->has_image || tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE ||
                   (e.state != EX_OFFERED && e.state != EX_ON_TRIAL);
     if (!o->is_stale) {
-        struct node node;
         bool is_known = a->variant_count > 0 && tx->db->node_get(tx->s, row->node_id, &node, NULL) == ERR_NONE;
         o->image = is_known ? *active_image(a, &node) : a->image;
         text_copy(o->text, sizeof o->text, a->job.metadata);
@@ -308,6 +313,7 @@ enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, 
                            struct why *why)
 {
     struct outbox_row rows[OUTBOX_PAGE];
+    const char *ids[OUTBOX_PAGE];
     struct tx tx;
     unsigned n = 0;
     *count = 0;
@@ -315,6 +321,10 @@ enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, 
     if (err != ERR_NONE)
         return err;
     err = tx.db->outbox_list(tx.s, after, rows, max < OUTBOX_PAGE ? max : OUTBOX_PAGE, &n, why);
+    for (unsigned i = 0; i < n; i++)
+        ids[i] = rows[i].node_id;
+    if (err == ERR_NONE)
+        err = tx_expect(&tx, ids, n);
     for (unsigned i = 0; err == ERR_NONE && i < n; i++)
         err = fill_outgoing(&tx, &rows[i], &to[i]);
     *count = err == ERR_NONE ? n : 0;

@@ -53,8 +53,11 @@ struct fleet_store_ops {
                           struct why *why);
     enum err (*node_scan)(struct fleet_store *s, const char *after, struct node_visitor *v, struct why *why);
     enum err (*node_count)(struct fleet_store *s, int64_t *count, struct why *why);
-    /* After a start of the server nobody is known to be connected.  Costs the same however many nodes there are. */
-    enum err (*nodes_all_offline)(struct fleet_store *s, time_ms now, struct why *why);
+    /* After a start of a broker nobody is known to be connected to it.  Costs the same however many nodes there are. */
+    enum err (*nodes_all_offline)(struct fleet_store *s, unsigned broker, time_ms now, struct why *why);
+    /* A hint, NULL where nobody wants it: this transaction will ask for these nodes and what they work on, so that a
+     * store that is far away may read all of it at once. */
+    enum err (*nodes_expected)(struct fleet_store *s, const char *const *ids, unsigned count, struct why *why);
 
     enum err (*group_get)(struct fleet_store *s, const char *id, struct group *to, struct why *why);
     enum err (*group_find_name)(struct fleet_store *s, const char *owner, const char *name, struct group *to,
@@ -138,9 +141,13 @@ struct fleet_store_ops {
     enum err (*outbox_add)(struct fleet_store *s, const struct outbox_row *row, const char *text, struct why *why);
     /* "" when the row has none, or is not there. */
     enum err (*outbox_text)(struct fleet_store *s, int64_t id, char *to, size_t size, struct why *why);
+    /* Those that this server has to send. */
     enum err (*outbox_list)(struct fleet_store *s, int64_t after, struct outbox_row *to, unsigned max, unsigned *count,
                             struct why *why);
     enum err (*outbox_delete)(struct fleet_store *s, int64_t id, struct why *why);
+    /* Whether rows that outbox_list gave may be sent still: where several servers share a store, each sends rows of
+     * its own, and one that was not heard of for long has lost them to the others.  NULL: they may. */
+    bool (*outbox_is_ours)(struct fleet_store *s);
 
     enum err (*event_add)(struct fleet_store *s, const struct event *e, struct why *why);
     enum err (*event_list)(struct fleet_store *s, int64_t after, struct event *to, unsigned max, unsigned *count,

@@ -22,8 +22,9 @@
 #define TIMELINE_KEPT    100   /* rows of one execution; later progress rows are not kept, ends always are */
 #define JOB_NODES_MAX    100
 #define JOB_GROUPS_MAX   10
-#define JOB_VARIANTS_MAX 8 /* signed forms of its image */
-#define GROUP_DEPTH_MAX  8 /* groups in groups */
+#define JOB_VARIANTS_MAX 8  /* signed forms of its image */
+#define GROUP_DEPTH_MAX  8  /* groups in groups */
+#define BROKERS_MAX      16 /* among which nodes may be divided */
 #define GROUP_EVERYONE   "FFFF-FFFF"
 
 struct node {
@@ -34,6 +35,7 @@ struct node {
     char expected_version[FW_VERSION_SIZE]; /* of its last successful execution */
     char tags[TAGS_SIZE];
     char org[ID_LEN + 1];    /* the organisation that it belongs to; "": the house */
+    unsigned broker;         /* where it was last seen: a number below BROKERS_MAX */
     uint32_t secure_version; /* floor of its eFuses, 0 when it tells none */
     int64_t slot_bytes;      /* of the slot that takes updates, 0 when it tells none */
     bool is_online;
@@ -249,6 +251,7 @@ enum card_kind {
     CARD_AUTOMATION_OF = 34,   /* node/automation */
     CARD_AUTOMATION_BY = 35,   /* user/automation */
     CARD_SIMULATOR = 36,       /* name: how many nodes it has, since when */
+    CARD_BROKER = 37,          /* number of a broker: which run of it was last heard of */
     CARD_HELD = 18,            /* job that waits for a second person: who had a hand in it last */
 };
 #define CARD_KEY_SIZE 200

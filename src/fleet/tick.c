@@ -102,10 +102,15 @@ static enum err end_deadline(struct tx *tx, struct execution *e)
 static enum err end_deadlines(struct ticking *t)
 {
     struct execution due[DUE_BATCH];
+    const char *ids[DUE_BATCH];
     unsigned count = 0;
     time_ms next = 0;
     struct tx *tx = t->tx;
     enum err err = tx->db->executions_due(tx->s, tx->now, due, DUE_BATCH, &count, &next, tx->why);
+    for (unsigned i = 0; err == ERR_NONE && i < count; i++)
+        ids[i] = due[i].node_id;
+    if (err == ERR_NONE)
+        err = tx_expect(tx, ids, count);
     for (unsigned i = 0; err == ERR_NONE && i < count; i++)
         err = end_deadline(tx, &due[i]);
     due_at(t, next);
@@ -162,6 +167,7 @@ static enum err push_page(struct tx *tx, const struct active *a, const char *aft
 static enum err push_batch(struct ticking *t, struct active *a, struct job_state *state)
 {
     struct node nodes[PUSH_PAGE];
+    const char *ids[PUSH_PAGE];
     char after[NODE_ID_SIZE];
     struct tx *tx = t->tx;
     const unsigned max = tx->f->policy.push_batch < PUSH_PAGE ? tx->f->policy.push_batch : PUSH_PAGE;
@@ -171,6 +177,10 @@ static enum err push_batch(struct ticking *t, struct active *a, struct job_state
     text_copy(after, sizeof after, state->push_after);
     while (err == ERR_NONE && count == max && !is_stopped && done < tx->f->policy.push_batch) {
         err = push_page(tx, a, after, nodes, max, &count);
+        for (unsigned i = 0; err == ERR_NONE && i < count; i++)
+            ids[i] = nodes[i].id;
+        if (err == ERR_NONE)
+            err = tx_expect(tx, ids, count);
         for (unsigned i = 0; err == ERR_NONE && i < count && !is_stopped; i++, done++) {
             err = push_one(t, a, &nodes[i], &is_stopped);
             if (err == ERR_NONE && !is_stopped)

@@ -81,7 +81,12 @@ static int64_t see_changes(struct fleet_store *s)
 
 PASS(version, (struct fleet_store * s, int64_t *version, struct why *why), version, why)
 PASS(node_delete, (struct fleet_store * s, const char *id, struct why *why), id, why)
-PASS(nodes_all_offline, (struct fleet_store * s, time_ms now, struct why *why), now, why)
+static enum err see_nodes_expected(struct fleet_store *s, const char *const *ids, unsigned count, struct why *why)
+{
+    return raw(s)->ops->nodes_expected ? raw(s)->ops->nodes_expected(raw(s), ids, count, why) : ERR_NONE;
+}
+
+PASS(nodes_all_offline, (struct fleet_store * s, unsigned broker, time_ms now, struct why *why), broker, now, why)
 PASS(group_children,
      (struct fleet_store * s, const char *id, struct group *to, unsigned max, unsigned *count, struct why *why), id, to,
      max, count, why)
@@ -602,6 +607,7 @@ static const struct fleet_store_ops ops = {
     .node_scan = see_node_scan,
     .node_count = see_node_count,
     .nodes_all_offline = see_nodes_all_offline,
+    .nodes_expected = see_nodes_expected,
     .group_get = see_group_get,
     .group_find_name = see_group_find_name,
     .group_put = see_group_put,

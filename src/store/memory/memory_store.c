@@ -51,9 +51,10 @@ struct memory_store {
     pthread_mutex_t lock;
     int64_t version, last_number, last_outbox, last_event;
     int64_t before[4]; /* the four above, when the transaction began */
-    int64_t epoch;     /* nodes whose connection is of another one are offline */
-    int64_t epoch_before;
-    time_ms epoch_at, epoch_at_before;
+    struct epochs {
+        int64_t number[BROKERS_MAX]; /* nodes whose connection is of another one are offline */
+        time_ms at[BROKERS_MAX];
+    } epochs, epochs_before;
 };
 
 /* A node as it is kept: is_online counts only in its epoch. */
@@ -129,8 +130,7 @@ static enum err mem_begin(struct fleet_store *port, bool is_reading, struct flee
     pthread_mutex_lock(&s->lock);
     *tx = port;
     memcpy(s->before, (int64_t[]){s->version, s->last_number, s->last_outbox, s->last_event}, sizeof s->before);
-    s->epoch_before = s->epoch;
-    s->epoch_at_before = s->epoch_at;
+    s->epochs_before = s->epochs;
     return ERR_NONE;
 }
 
@@ -148,8 +148,7 @@ static void mem_rollback(struct fleet_store *port)
     rows_undo(&s->journal);
     s->version++; /* what was remembered in between is not true */
     s->last_number = s->before[1], s->last_outbox = s->before[2], s->last_event = s->before[3];
-    s->epoch = s->epoch_before;
-    s->epoch_at = s->epoch_at_before;
+    s->epochs = s->epochs_before;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -172,10 +171,10 @@ static void take_node(const struct memory_store *s, const struct row *row, struc
     struct kept_node kept;
     memcpy(&kept, row->at, sizeof kept);
     *to = kept.node;
-    if (kept.node.is_online && kept.epoch != s->epoch) {
+    if (kept.node.is_online && kept.epoch != s->epochs.number[kept.node.broker]) {
         to->is_online = false;
         to->subscribed_at = 0;
-        to->presence_at = s->epoch_at;
+        to->presence_at = s->epochs.at[kept.node.broker];
     }
 }
 
@@ -190,7 +189,7 @@ static enum err mem_node_get(struct fleet_store *port, const char *id, struct no
 
 static enum err mem_node_put(struct fleet_store *port, const struct node *node, struct why *why)
 {
-    struct kept_node kept = {*node, of(port)->epoch};
+    struct kept_node kept = {*node, of(port)->epochs.number[node->broker]};
     return put(of(port), NODES, node->id, &kept, sizeof kept, why);
 }
 
@@ -235,11 +234,11 @@ static enum err mem_node_count(struct fleet_store *port, int64_t *count, struct 
     return ERR_NONE;
 }
 
-static enum err mem_nodes_all_offline(struct fleet_store *port, time_ms now, struct why *why)
+static enum err mem_nodes_all_offline(struct fleet_store *port, unsigned broker, time_ms now, struct why *why)
 {
     (void)why;
-    of(port)->epoch++;
-    of(port)->epoch_at = now;
+    of(port)->epochs.number[broker]++;
+    of(port)->epochs.at[broker] = now;
     return ERR_NONE;
 }
 

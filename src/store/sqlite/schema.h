@@ -90,6 +90,8 @@ static const char *const migrations[] = {
     "CREATE UNIQUE INDEX jobs_name ON jobs (org, name);"
     "CREATE INDEX jobs_image ON jobs (image_id);"
     "CREATE INDEX jobs_active ON jobs (priority, created_at) WHERE status = 0;",
+    /* 3: the broker that a node was last seen at */
+    "ALTER TABLE nodes ADD COLUMN broker INT DEFAULT 0;",
 };
 
 #endif

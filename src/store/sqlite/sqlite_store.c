@@ -1,8 +1,10 @@
 #include "store/sqlite/sqlite_store.h"
 
-#include "store/sqlite/nouns.h"
+#include "store/sql/nouns.h"
 #include "store/sqlite/schema.h"
 
+#include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,20 +12,127 @@
 
 #define CACHE_KB 65536 /* pages of the writer; the reader has a quarter */
 
-/* --- transactions ----------------------------------------------------------------------------- */
+struct sqlite_store;
 
-static enum err run_one(struct conn *c, enum statement statement, struct why *why)
+/* A connection.  `sql` is first: the store as its transactions see it. */
+struct conn {
+    struct sql_conn sql;
+    struct sqlite_store *store;
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    pthread_mutex_t lock;
+};
+
+struct sqlite_store {
+    struct fleet_store port;
+    struct fleet_store_ops ops;
+    struct conn writer, reader;
+    bool has_reader;   /* a database in memory has one connection */
+    int64_t cut_after; /* writes until it breaks; 0: it does not */
+    bool is_cut;
+    struct log *log;
+};
+
+static struct conn *connection(struct sql_conn *c)
 {
-    struct run r = db_start(&c->port, statement);
-    return db_execute(&r, why);
+    return (struct conn *)c;
 }
 
-static void forget(struct conn *c)
+static enum err failed(struct conn *c, const char *what, struct why *why)
 {
-    c->state_count = 0;
-    memset(c->known, 0, sizeof c->known);
-    c->events_added = 0;
-    c->writes = 0;
+    log_line(c->store->log, LOG_ERROR, "store", "%s: %s", what, sqlite3_errmsg(c->db));
+    return why_set(why, ERR_STORE, "database: %s", sqlite3_errmsg(c->db));
+}
+
+/* --- the driver ------------------------------------------------------------------------------- */
+
+static void start(struct run *r)
+{
+    struct conn *c = connection(r->c);
+    r->rc = SQLITE_OK;
+    if (c->statements[r->statement] == NULL)
+        r->rc = sqlite3_prepare_v3(c->db, sql_texts[r->statement], -1, SQLITE_PREPARE_PERSISTENT,
+                                   &c->statements[r->statement], NULL);
+    r->handle = c->statements[r->statement];
+}
+
+static void bind_text(struct run *r, const char *text, size_t len)
+{
+    if (r->rc == SQLITE_OK)
+        r->rc = sqlite3_bind_text(r->handle, ++r->parameter, text, (int)len, SQLITE_STATIC);
+}
+
+static void bind_number(struct run *r, int64_t value)
+{
+    if (r->rc == SQLITE_OK)
+        r->rc = sqlite3_bind_int64(r->handle, ++r->parameter, value);
+}
+
+static bool next(struct run *r)
+{
+    if (r->rc == SQLITE_OK || r->rc == SQLITE_ROW)
+        r->rc = sqlite3_step(r->handle);
+    return r->rc == SQLITE_ROW;
+}
+
+static const char *get_text(struct run *r, int column)
+{
+    return (const char *)sqlite3_column_text(r->handle, column);
+}
+
+static int64_t get_number(struct run *r, int column)
+{
+    return sqlite3_column_int64(r->handle, column);
+}
+
+static enum err finish(struct run *r, struct why *why)
+{
+    bool is_good = r->rc == SQLITE_DONE || r->rc == SQLITE_ROW;
+    enum err err = is_good ? ERR_NONE : failed(connection(r->c), sql_texts[r->statement], why);
+    sqlite3_reset(r->handle);
+    return err;
+}
+
+/* Only tests set `cut_after`. */
+static bool is_cut(struct sqlite_store *s)
+{
+    if (s->cut_after > 0 && --s->cut_after == 0)
+        s->is_cut = true;
+    return s->is_cut;
+}
+
+static enum err execute(struct run *r, int64_t *count, struct why *why)
+{
+    struct conn *c = connection(r->c);
+    if (is_cut(c->store)) {
+        sqlite3_reset(r->handle);
+        return why_set(why, ERR_STORE, "the store was cut");
+    }
+    while (next(r))
+        ;
+    if (count != NULL)
+        *count = sqlite3_changes(c->db);
+    return finish(r, why);
+}
+
+static const struct sql_driver driver = {start, bind_text, bind_number, next, get_text, get_number, finish, execute};
+
+/* --- transactions ----------------------------------------------------------------------------- */
+
+static enum err run_sql(struct conn *c, const char *sql, struct why *why)
+{
+    return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_NONE : failed(c, sql, why);
+}
+
+static enum err read_facts(struct conn *c, struct why *why)
+{
+    char name[32];
+    struct run r = db_start(&c->sql.port, S_FACTS);
+    while (db_next(&r)) {
+        db_get_text(&r, name, sizeof name);
+        sql_take_fact(&c->sql, name, db_get_int(&r));
+    }
+    return db_finish(&r, why);
 }
 
 static enum err begin(struct fleet_store *port, bool is_reading, struct fleet_store **tx, struct why *why)
@@ -31,47 +140,43 @@ static enum err begin(struct fleet_store *port, bool is_reading, struct fleet_st
     struct sqlite_store *s = (struct sqlite_store *)port;
     struct conn *c = is_reading && s->has_reader ? &s->reader : &s->writer;
     pthread_mutex_lock(&c->lock);
-    forget(c);
-    enum err err = run_one(c, is_reading ? S_BEGIN_READ : S_BEGIN, why);
-    /* The writer is the only one who changes them; it has them in memory. */
-    if (err == ERR_NONE && c == &s->reader && (err = db_read_facts(c, why)) != ERR_NONE)
-        run_one(c, S_ROLLBACK, NULL);
-    c->node_count_before = c->node_count;
-    c->writes = 0;
+    sql_forget(&c->sql);
+    enum err err = run_sql(c, is_reading ? "BEGIN" : "BEGIN IMMEDIATE", why);
+    if (err == ERR_NONE && (err = read_facts(c, why)) != ERR_NONE)
+        run_sql(c, "ROLLBACK", NULL);
     if (err != ERR_NONE)
         pthread_mutex_unlock(&c->lock);
-    *tx = &c->port;
+    *tx = &c->sql.port;
     return err;
 }
 
 static void rollback(struct fleet_store *tx)
 {
-    struct conn *c = conn_of(tx);
-    run_one(c, S_ROLLBACK, NULL);
-    if (c == &c->store->writer) {
-        c->store->version++; /* what was remembered in between is not true */
-        db_read_facts(c, NULL);
-    }
+    struct conn *c = connection(conn_of(tx));
+    run_sql(c, "ROLLBACK", NULL);
+    c->sql.version++; /* what was remembered in between is not true */
     pthread_mutex_unlock(&c->lock);
 }
 
 static enum err trim_events(struct conn *c, struct why *why)
 {
-    struct run r = db_start(&c->port, S_EVENT_TRIM);
+    struct run r = db_start(&c->sql.port, S_EVENT_TRIM);
     db_int(&r, EVENTS_KEPT);
     return db_execute(&r, why);
 }
 
 static enum err commit(struct fleet_store *tx, struct why *why)
 {
-    struct conn *c = conn_of(tx);
-    enum err err = db_write_states(c, why);
+    struct conn *c = connection(conn_of(tx));
+    enum err err = db_write_states(&c->sql, why);
     if (err == ERR_NONE)
-        err = db_write_node_count(c, why);
-    if (err == ERR_NONE && c->events_added > 0)
+        err = db_write_node_count(&c->sql, why);
+    if (err == ERR_NONE && c->sql.events_added > 0)
         err = trim_events(c, why);
+    if (err == ERR_NONE && is_cut(c->store))
+        err = why_set(why, ERR_STORE, "the store was cut");
     if (err == ERR_NONE)
-        err = run_one(c, S_COMMIT, why);
+        err = run_sql(c, "COMMIT", why);
     if (err != ERR_NONE) {
         rollback(tx);
         return err;
@@ -80,96 +185,12 @@ static enum err commit(struct fleet_store *tx, struct why *why)
     return ERR_NONE;
 }
 
-static int64_t changes(struct fleet_store *tx)
+static int64_t next_version(struct sql_conn *c)
 {
-    return conn_of(tx)->writes;
+    return c->version + 1;
 }
-
-static enum err version(struct fleet_store *tx, int64_t *version, struct why *why)
-{
-    (void)why;
-    *version = conn_of(tx)->store->version;
-    return ERR_NONE;
-}
-
-static const struct fleet_store_ops ops = {
-    .begin = begin,
-    .commit = commit,
-    .rollback = rollback,
-    .changes = changes,
-    .version = version,
-    .node_get = db_node_get,
-    .node_put = db_node_put,
-    .node_delete = db_node_delete,
-    .node_list = db_node_list,
-    .node_scan = db_node_scan,
-    .node_count = db_node_count,
-    .nodes_all_offline = db_nodes_all_offline,
-    .group_get = db_group_get,
-    .group_find_name = db_group_find_name,
-    .group_put = db_group_put,
-    .group_delete = db_group_delete,
-    .group_list = db_group_list,
-    .group_children = db_group_children,
-    .member_add = db_member_add,
-    .member_remove = db_member_remove,
-    .member_list = db_member_list,
-    .groups_of_node = db_groups_of_node,
-    .image_get = db_image_get,
-    .image_find_name = db_image_find_name,
-    .image_put = db_image_put,
-    .image_delete = db_image_delete,
-    .image_list = db_image_list,
-    .image_uses = db_image_uses,
-    .blob_uses = db_blob_uses,
-    .job_get = db_job_get,
-    .job_find_name = db_job_find_name,
-    .job_put = db_job_put,
-    .job_list = db_job_list,
-    .job_scan_active = db_job_scan_active,
-    .job_target_add = db_job_target_add,
-    .job_target_list = db_job_target_list,
-    .job_has_target = db_job_has_target,
-    .job_state_get = db_job_state_get,
-    .job_state_put = db_job_state_put,
-    .jobs_busy = db_jobs_busy,
-    .execution_get = db_execution_get,
-    .execution_put = db_execution_put,
-    .execution_list = db_execution_list,
-    .executions_open = db_executions_open,
-    .executions_due = db_executions_due,
-    .executions_waiting = db_executions_waiting,
-    .network_load = db_network_load,
-    .timeline_list = db_timeline_list,
-    .outbox_add = db_outbox_add,
-    .outbox_text = db_outbox_text,
-    .outbox_list = db_outbox_list,
-    .outbox_delete = db_outbox_delete,
-    .event_add = db_event_add,
-    .event_list = db_event_list,
-    .event_bounds = db_event_bounds,
-    .user_get = db_user_get,
-    .user_get_id = db_user_get_id,
-    .user_put = db_user_put,
-    .user_list = db_user_list,
-    .user_delete = db_user_delete,
-    .user_count = db_user_count,
-    .token_put = db_token_put,
-    .token_get = db_token_get,
-    .token_delete = db_token_delete,
-    .tokens_delete_user = db_tokens_delete_user,
-    .card_get = db_card_get,
-    .card_put = db_card_put,
-    .card_delete = db_card_delete,
-    .card_scan = db_card_scan,
-};
 
 /* --- open and close --------------------------------------------------------------------------- */
-
-static enum err run_sql(struct conn *c, const char *sql, struct why *why)
-{
-    return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_NONE : db_failed(c, sql, why);
-}
 
 static int schema_version(struct conn *c)
 {
@@ -197,7 +218,7 @@ static enum err migrate(struct conn *c, struct why *why)
     const int newest = (int)(sizeof migrations / sizeof migrations[0]);
     int version = schema_version(c);
     if (version < 0)
-        return db_failed(c, "PRAGMA user_version", why);
+        return failed(c, "PRAGMA user_version", why);
     if (version > newest)
         return why_set(why, ERR_STORE, "the database was written by a newer version (schema %d, this program knows %d)",
                        version, newest);
@@ -219,14 +240,17 @@ static enum err migrate(struct conn *c, struct why *why)
 static enum err conn_open(struct sqlite_store *s, struct conn *c, const char *path, int cache_kb, struct why *why)
 {
     char pragmas[200];
-    c->port.ops = &ops;
+    c->sql.port.ops = &s->ops;
+    c->sql.driver = &driver;
+    c->sql.log = s->log;
+    c->sql.next_version = next_version;
     c->store = s;
     pthread_mutex_init(&c->lock, NULL);
     mode_t mask = umask(0077);
     int rc = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     umask(mask);
     if (rc != SQLITE_OK)
-        return db_failed(c, "open", why);
+        return failed(c, "open", why);
     sqlite3_busy_timeout(c->db, 5000);
     snprintf(pragmas, sizeof pragmas,
              "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-%d;"
@@ -248,13 +272,15 @@ enum err sqlite_store_open(struct sqlite_store **store, const char *path, struct
     struct sqlite_store *s = calloc(1, sizeof *s);
     if (s == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory for the store");
-    s->port.ops = &ops;
+    s->ops = sql_nouns;
+    s->ops.begin = begin;
+    s->ops.commit = commit;
+    s->ops.rollback = rollback;
+    s->port.ops = &s->ops;
     s->log = log;
     enum err err = conn_open(s, &s->writer, path, CACHE_KB, why);
     if (err == ERR_NONE)
         err = migrate(&s->writer, why);
-    if (err == ERR_NONE)
-        err = db_read_facts(&s->writer, why);
     s->has_reader = err == ERR_NONE && strcmp(path, ":memory:") != 0;
     if (s->has_reader)
         err = conn_open(s, &s->reader, path, CACHE_KB / 4, why);

@@ -155,7 +155,7 @@ static void a_rollback_leaves_no_trace(void **state)
     put_execution(tx, "J", "gone", EX_WAITING, 3);
     s.started = 2;
     tx->ops->job_state_put(tx, &s, NULL);
-    tx->ops->nodes_all_offline(tx, 9, NULL);
+    tx->ops->nodes_all_offline(tx, 0, 9, NULL);
     tx->ops->outbox_add(tx, &(struct outbox_row){.node_id = "gone", .job_id = "J"}, NULL, NULL);
     tx->ops->event_add(tx, &(struct event){.kind = EVENT_NODE}, NULL);
     assert_true(tx->ops->changes(tx) >= 6);
@@ -245,7 +245,7 @@ static void all_offline_is_one_row(void **state)
     tx->ops->node_put(tx, &n, NULL);
     tx->ops->node_get(tx, "n", &n, NULL);
     assert_true(n.is_online);
-    tx->ops->nodes_all_offline(tx, 99, NULL);
+    tx->ops->nodes_all_offline(tx, 0, 99, NULL);
     commit(tx);
     tx = begin(state);
     tx->ops->node_get(tx, "n", &n, NULL);

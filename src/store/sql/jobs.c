@@ -1,5 +1,6 @@
 /* Images, jobs, executions, and what leaves: outbox and events. */
-#include "store/sqlite/nouns.h"
+#include "store/sql/expected.h"
+#include "store/sql/nouns.h"
 
 #include "base/text.h"
 
@@ -68,14 +69,14 @@ enum err db_image_put(struct fleet_store *tx, const struct image *i, struct why 
     const int64_t numbers[] = {i->secure_version, i->size_bytes, i->is_archived, i->is_ready, i->uploaded_at};
     for (size_t k = 0; k < COUNT(numbers); k++)
         db_int(&r, numbers[k]);
-    conn_of(tx)->store->version++;
+    sql_changed(tx);
     db_text(&r, i->org);
     return db_execute(&r, why);
 }
 
 enum err db_image_delete(struct fleet_store *tx, const char *id, struct why *why)
 {
-    conn_of(tx)->store->version++;
+    sql_changed(tx);
     return db_write_texts(tx, S_IMAGE_DELETE, id, NULL, why);
 }
 
@@ -212,7 +213,7 @@ enum err db_job_put(struct fleet_store *tx, const struct job *j, struct why *why
                                j->serial_max_wait_ms};
     for (size_t i = 0; i < COUNT(numbers); i++)
         db_int(&r, numbers[i]);
-    conn_of(tx)->store->version++;
+    sql_changed(tx);
     db_text(&r, j->org);
     db_text(&r, j->scope);
     return db_execute(&r, why);
@@ -320,7 +321,7 @@ static enum err write_state(struct fleet_store *tx, const struct job_state *s, s
     return db_execute(&r, why);
 }
 
-static struct cached_state *cached_state(struct conn *c, const char *job_id)
+static struct cached_state *cached_state(struct sql_conn *c, const char *job_id)
 {
     for (unsigned i = 0; i < c->state_count; i++)
         if (strcmp(c->states[i].state.job_id, job_id) == 0)
@@ -330,7 +331,7 @@ static struct cached_state *cached_state(struct conn *c, const char *job_id)
 
 enum err db_job_state_get(struct fleet_store *tx, const char *job_id, struct job_state *to, struct why *why)
 {
-    struct conn *c = conn_of(tx);
+    struct sql_conn *c = conn_of(tx);
     struct cached_state *cached = cached_state(c, job_id);
     if (cached != NULL) {
         *to = cached->state;
@@ -344,7 +345,7 @@ enum err db_job_state_get(struct fleet_store *tx, const char *job_id, struct job
 
 enum err db_job_state_put(struct fleet_store *tx, const struct job_state *state, struct why *why)
 {
-    struct conn *c = conn_of(tx);
+    struct sql_conn *c = conn_of(tx);
     struct cached_state *cached = cached_state(c, state->job_id);
     if (cached == NULL && c->state_count == STATES_CACHED)
         return write_state(tx, state, why);
@@ -355,7 +356,7 @@ enum err db_job_state_put(struct fleet_store *tx, const struct job_state *state,
     return ERR_NONE;
 }
 
-enum err db_write_states(struct conn *c, struct why *why)
+enum err db_write_states(struct sql_conn *c, struct why *why)
 {
     enum err err = ERR_NONE;
     for (unsigned i = 0; err == ERR_NONE && i < c->state_count; i++)
@@ -377,7 +378,7 @@ enum err db_jobs_busy(struct fleet_store *tx, char (*to)[ID_LEN + 1], unsigned m
 
 /* --- executions ------------------------------------------------------------------------------- */
 
-static void read_execution(struct run *r, struct execution *e)
+void db_read_execution(struct run *r, struct execution *e)
 {
     *e = (struct execution){.percent = -1};
     db_get_text(r, e->job_id, sizeof e->job_id);
@@ -400,7 +401,7 @@ static void read_execution(struct run *r, struct execution *e)
     e->invalid_node_ts = db_get_int(r);
 }
 
-static struct known_execution *find_known(struct conn *c, const char *job_id, const char *node_id)
+static struct known_execution *find_known(struct sql_conn *c, const char *job_id, const char *node_id)
 {
     for (unsigned i = 0; i < PUTS_KNOWN; i++)
         if (strcmp(c->known[i].node_id, node_id) == 0 && strcmp(c->known[i].job_id, job_id) == 0)
@@ -408,7 +409,7 @@ static struct known_execution *find_known(struct conn *c, const char *job_id, co
     return NULL;
 }
 
-static void remember(struct conn *c, const char *job_id, const char *node_id, const struct execution *e)
+static void remember(struct sql_conn *c, const char *job_id, const char *node_id, const struct execution *e)
 {
     struct known_execution *k = find_known(c, job_id, node_id);
     if (k == NULL)
@@ -424,12 +425,17 @@ static void remember(struct conn *c, const char *job_id, const char *node_id, co
 enum err db_execution_get(struct fleet_store *tx, const char *job_id, const char *node_id, struct execution *to,
                           struct why *why)
 {
+    bool is_found;
+    if (expected_execution(conn_of(tx)->expected, job_id, node_id, to, &is_found)) {
+        remember(conn_of(tx), job_id, node_id, is_found ? to : NULL);
+        return is_found ? ERR_NONE : ERR_NOT_FOUND;
+    }
     struct run r = db_start(tx, S_EXECUTION_GET);
     db_text(&r, job_id);
     db_text(&r, node_id);
-    bool is_found = db_next(&r);
+    is_found = db_next(&r);
     if (is_found)
-        read_execution(&r, to);
+        db_read_execution(&r, to);
     enum err err = db_finish_one(&r, is_found, why);
     if (err == ERR_NONE || err == ERR_NOT_FOUND)
         remember(conn_of(tx), job_id, node_id, is_found ? to : NULL);
@@ -460,8 +466,9 @@ static bool keeps_indices(const struct known_execution *k, const struct executio
            is_at_work(k->state, k->network) == is_at_work(e->state, e->network);
 }
 
+/* `count`: as of db_execute_counted; NULL: nobody asks. */
 static enum err write_execution(struct fleet_store *tx, enum statement statement, const struct execution *e,
-                                const char *line, struct why *why)
+                                const char *line, int64_t *count, struct why *why)
 {
     struct run r = db_start(tx, statement);
     const char *const texts[] = {e->job_id, e->node_id, e->info, e->from_version, e->network};
@@ -478,7 +485,7 @@ static enum err write_execution(struct fleet_store *tx, enum statement statement
         db_int(&r, is_waiting(e->state, e->deadline_at));
         db_int(&r, is_at_work(e->state, e->network));
     }
-    return db_execute(&r, why);
+    return count ? db_execute_counted(&r, count, why) : db_execute(&r, why);
 }
 
 static void write_line(char *to, size_t size, const struct timeline_row *row)
@@ -494,28 +501,41 @@ static void write_line(char *to, size_t size, const struct timeline_row *row)
         memcpy(to + n, "\n", 2);
 }
 
+static bool is_expected_kept(struct sql_conn *c, const struct execution *e)
+{
+    return c->expected == NULL || expected_put_execution(c->expected, e);
+}
+
 enum err db_execution_put(struct fleet_store *tx, const struct execution *e, const struct timeline_row *row,
                           struct why *why)
 {
-    struct conn *c = conn_of(tx);
+    struct sql_conn *c = conn_of(tx);
     const struct known_execution *k = find_known(c, e->job_id, e->node_id);
     char line[STATUS_INFO_SIZE + 40];
+    int64_t count = 0;
+    enum err err;
     write_line(line, sizeof line, row);
-    enum statement statement = k == NULL || (k->is_there && !keeps_indices(k, e)) ? S_EXECUTION_UPDATE
-                               : k->is_there                                      ? S_EXECUTION_TOUCH
-                                                                                  : S_EXECUTION_INSERT;
-    enum err err = write_execution(tx, statement, e, line, why);
-    if (err == ERR_NONE && k == NULL && sqlite3_changes(c->db) == 0)
-        err = write_execution(tx, S_EXECUTION_INSERT, e, line, why);
+    if (k == NULL) {
+        err = write_execution(tx, S_EXECUTION_UPDATE, e, line, &count, why);
+        if (err == ERR_NONE && count == 0)
+            err = write_execution(tx, S_EXECUTION_INSERT, e, line, NULL, why);
+    } else
+        err = write_execution(tx,
+                              !k->is_there          ? S_EXECUTION_INSERT
+                              : keeps_indices(k, e) ? S_EXECUTION_TOUCH
+                                                    : S_EXECUTION_UPDATE,
+                              e, line, NULL, why);
+    if (err == ERR_NONE && !is_expected_kept(c, e))
+        err = why_set(why, ERR_NO_MEMORY, "no memory");
     remember(c, e->job_id, e->node_id, e);
     return err;
 }
 
-static enum err read_executions(struct run *r, struct execution *to, unsigned max, unsigned *count, struct why *why)
+enum err db_read_executions(struct run *r, struct execution *to, unsigned max, unsigned *count, struct why *why)
 {
     db_int(r, max);
     for (*count = 0; *count < max && db_next(r); ++*count)
-        read_execution(r, &to[*count]);
+        db_read_execution(r, &to[*count]);
     return db_finish(r, why);
 }
 
@@ -525,15 +545,17 @@ enum err db_execution_list(struct fleet_store *tx, const char *job_id, const cha
     struct run r = db_start(tx, S_EXECUTION_LIST);
     db_text(&r, job_id);
     db_text(&r, after);
-    return read_executions(&r, to, max, count, why);
+    return db_read_executions(&r, to, max, count, why);
 }
 
 enum err db_executions_open(struct fleet_store *tx, const char *node_id, struct execution *to, unsigned max,
                             unsigned *count, struct why *why)
 {
+    if (expected_open(conn_of(tx)->expected, node_id, to, max, count))
+        return ERR_NONE;
     struct run r = db_start(tx, S_EXECUTIONS_OPEN);
     db_text(&r, node_id);
-    return read_executions(&r, to, max, count, why);
+    return db_read_executions(&r, to, max, count, why);
 }
 
 enum err db_executions_due(struct fleet_store *tx, time_ms now, struct execution *to, unsigned max, unsigned *count,
@@ -541,7 +563,7 @@ enum err db_executions_due(struct fleet_store *tx, time_ms now, struct execution
 {
     struct run r = db_start(tx, S_EXECUTIONS_DUE);
     db_int(&r, now);
-    enum err err = read_executions(&r, to, max, count, why);
+    enum err err = db_read_executions(&r, to, max, count, why);
     if (err != ERR_NONE)
         return err;
     struct run next = db_start(tx, S_EXECUTIONS_NEXT);
@@ -554,7 +576,7 @@ enum err db_executions_waiting(struct fleet_store *tx, const char *job_id, struc
 {
     struct run r = db_start(tx, S_EXECUTIONS_WAITING);
     db_text(&r, job_id);
-    return read_executions(&r, to, max, count, why);
+    return db_read_executions(&r, to, max, count, why);
 }
 
 enum err db_network_load(struct fleet_store *tx, const char *network, const char *job_id, time_ms since, int64_t *count,
@@ -586,7 +608,7 @@ enum err db_timeline_list(struct fleet_store *tx, const char *job_id, const char
     struct run r = db_start(tx, S_TIMELINE_GET);
     db_text(&r, job_id);
     db_text(&r, node_id);
-    const char *line = db_next(&r) ? (const char *)sqlite3_column_text(r.st, 0) : NULL;
+    const char *line = db_next(&r) ? r.c->driver->get_text(&r, 0) : NULL;
     for (*count = 0; line != NULL && *line && *count < max; ++*count)
         line = read_line(line, &to[*count]);
     return db_finish(&r, why);
@@ -615,21 +637,26 @@ enum err db_outbox_text(struct fleet_store *tx, int64_t id, char *to, size_t siz
     return db_finish(&r, why);
 }
 
+enum err db_read_outbox(struct run *r, struct outbox_row *to, unsigned max, unsigned *count, struct why *why)
+{
+    for (*count = 0; *count < max && db_next(r); ++*count) {
+        struct outbox_row *row = &to[*count];
+        row->id = db_get_int(r);
+        db_get_text(r, row->node_id, sizeof row->node_id);
+        db_get_text(r, row->job_id, sizeof row->job_id);
+        row->at = db_get_int(r);
+        row->topic = (enum topic_kind)db_get_int(r);
+    }
+    return db_finish(r, why);
+}
+
 enum err db_outbox_list(struct fleet_store *tx, int64_t after, struct outbox_row *to, unsigned max, unsigned *count,
                         struct why *why)
 {
     struct run r = db_start(tx, S_OUTBOX_LIST);
     db_int(&r, after);
     db_int(&r, max);
-    for (*count = 0; *count < max && db_next(&r); ++*count) {
-        struct outbox_row *row = &to[*count];
-        row->id = db_get_int(&r);
-        db_get_text(&r, row->node_id, sizeof row->node_id);
-        db_get_text(&r, row->job_id, sizeof row->job_id);
-        row->at = db_get_int(&r);
-        row->topic = (enum topic_kind)db_get_int(&r);
-    }
-    return db_finish(&r, why);
+    return db_read_outbox(&r, to, max, count, why);
 }
 
 enum err db_outbox_delete(struct fleet_store *tx, int64_t id, struct why *why)

@@ -1,11 +1,14 @@
-/* statements.h - every SQL statement of the SQLite store, prepared at its first use. */
+/*
+ * statements.h - every statement of the stores that speak SQL, in what SQLite and PostgreSQL both understand; prepared
+ * at its first use.  Columns are named, so that a schema with more of them is no hindrance.
+ */
 #ifndef PLUVIO_STORE_STATEMENTS_H
 #define PLUVIO_STORE_STATEMENTS_H
 
 #define NODE_COLUMNS                                                                                                   \
     "id,name,fw_version,type,subtype,model,project_name,platform,network_id,address,key_digests,expected_version,"     \
     "tags,secure_version,slot_bytes,is_astray,registered_at,activated_at,seen_at,booted_at,presence_at,subscribed_at," \
-    "epoch,is_deactivated,org"
+    "epoch,is_deactivated,org,broker"
 #define GROUP_COLUMNS "id,name,parent_id,type,description,custom_data,query,owner,created_at,total"
 #define IMAGE_COLUMNS                                                                                                  \
     "id,name,type,model,fw_version,project_name,platform,sha256,md5,uploader,signed_by,secure_version,size_bytes,"     \
@@ -25,27 +28,23 @@
 #define EXECUTION_SET                                                                                                  \
     "info=?3,from_version=?4,state=?6,failure=?7,percent=?8,offers=?9,failures=?10,timeline_count=?11,is_approved=?"   \
     "12,"                                                                                                              \
-    "has_slot=?13,offered_at=?14,updated_at=?15,node_ts=?17,invalid_node_ts=?18,timeline=timeline||?19"
+    "has_slot=?13,offered_at=?14,updated_at=?15,node_ts=?17,invalid_node_ts=?18,timeline=executions.timeline||?19"
 #define EVENT_COLUMNS "kind,at,node_id,job_id,image_id,info,state,percent"
 #define USER_COLUMNS                                                                                                   \
     "id,name,password_hash,code,role,is_verified,is_disabled,failures,locked_until,code_until,created_at,org,scope"
 
 #define STATEMENTS(X)                                                                                                  \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
-    X(BEGIN_READ, "BEGIN")                                                                                             \
-    X(COMMIT, "COMMIT")                                                                                                \
-    X(ROLLBACK, "ROLLBACK")                                                                                            \
-    X(FACT_GET, "SELECT value FROM facts WHERE name=?1")                                                               \
-    X(FACT_PUT, "INSERT OR REPLACE INTO facts VALUES (?1,?2)")                                                         \
+    X(FACTS, "SELECT name,value FROM facts")                                                                           \
+    X(FACT_PUT, "INSERT INTO facts (name,value) VALUES (?1,?2) ON CONFLICT (name) DO UPDATE SET value=?2")             \
     X(NODE_GET, "SELECT " NODE_COLUMNS " FROM nodes WHERE id=?1")                                                      \
     X(NODE_UPDATE,                                                                                                     \
       "UPDATE nodes SET name=?2,fw_version=?3,type=?4,subtype=?5,model=?6,project_name=?7,platform=?8,network_id=?9,"  \
       "address=?10,key_digests=?11,expected_version=?12,tags=?13,secure_version=?14,slot_bytes=?15,is_astray=?16,"     \
       "registered_at=?17,activated_at=?18,seen_at=?19,booted_at=?20,presence_at=?21,subscribed_at=?22,epoch=?23,is_"   \
-      "deactivated=?24,org=?25"                                                                                        \
+      "deactivated=?24,org=?25,broker=?26"                                                                             \
       " WHERE id=?1")                                                                                                  \
     X(NODE_INSERT, "INSERT INTO nodes (" NODE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"  \
-                   "?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)")                                                         \
+                   "?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)")                                                     \
     X(NODE_DELETE, "DELETE FROM nodes WHERE id=?1")                                                                    \
     X(NODE_LIST, "SELECT " NODE_COLUMNS " FROM nodes WHERE id>?1 ORDER BY id LIMIT ?2")                                \
     X(GROUP_GET, "SELECT " GROUP_COLUMNS " FROM groups WHERE id=?1")                                                   \
@@ -57,7 +56,7 @@
     X(GROUP_LIST, "SELECT " GROUP_COLUMNS " FROM groups WHERE owner=?1 AND id>?2 ORDER BY id LIMIT ?3")                \
     X(GROUP_CHILDREN, "SELECT " GROUP_COLUMNS " FROM groups WHERE parent_id=?1 ORDER BY id LIMIT ?2")                  \
     X(GROUP_TOTAL, "UPDATE groups SET total=total+?2 WHERE id=?1")                                                     \
-    X(MEMBER_ADD, "INSERT OR IGNORE INTO members VALUES (?1,?2,?3)")                                                   \
+    X(MEMBER_ADD, "INSERT INTO members (group_id,node_id,joined_at) VALUES (?1,?2,?3) ON CONFLICT DO NOTHING")         \
     X(MEMBER_REMOVE, "DELETE FROM members WHERE group_id=?1 AND node_id=?2")                                           \
     X(MEMBERS_REMOVE, "DELETE FROM members WHERE group_id=?1")                                                         \
     X(MEMBER_LIST, "SELECT node_id FROM members WHERE group_id=?1 AND node_id>?2 ORDER BY node_id LIMIT ?3")           \
@@ -72,7 +71,7 @@
     X(IMAGE_DELETE, "DELETE FROM images WHERE id=?1")                                                                  \
     X(IMAGE_LIST, "SELECT " IMAGE_COLUMNS " FROM images WHERE ?1='' OR rowid<(SELECT rowid FROM images WHERE id=?1)"   \
                   " ORDER BY rowid DESC LIMIT ?2")                                                                     \
-    X(IMAGE_USES, "SELECT count(*),total(status=0) FROM jobs WHERE image_id=?1")                                       \
+    X(IMAGE_USES, "SELECT count(*),count(*) FILTER (WHERE status=0) FROM jobs WHERE image_id=?1")                      \
     X(BLOB_USES, "SELECT count(*) FROM images WHERE sha256=?1")                                                        \
     X(JOB_GET, "SELECT " JOB_COLUMNS " FROM jobs WHERE id=?1")                                                         \
     X(JOB_NAME, "SELECT " JOB_COLUMNS " FROM jobs WHERE org=?1 AND name=?2")                                           \
@@ -87,12 +86,14 @@
     X(JOB_LIST, "SELECT " JOB_COLUMNS " FROM jobs WHERE ?1='' OR rowid<(SELECT rowid FROM jobs WHERE id=?1)"           \
                 " ORDER BY rowid DESC LIMIT ?2")                                                                       \
     X(JOBS_ACTIVE, "SELECT " JOB_COLUMNS " FROM jobs WHERE status=0 ORDER BY priority, rowid DESC")                    \
-    X(TARGET_ADD, "INSERT OR IGNORE INTO job_targets VALUES (?1,?2)")                                                  \
+    X(TARGET_ADD, "INSERT INTO job_targets (job_id,node_id) VALUES (?1,?2) ON CONFLICT DO NOTHING")                    \
     X(TARGET_LIST, "SELECT node_id FROM job_targets WHERE job_id=?1 AND node_id>?2 ORDER BY node_id LIMIT ?3")         \
     X(TARGET_HAS, "SELECT 1 FROM job_targets WHERE job_id=?1 AND node_id=?2")                                          \
     X(STATE_GET, "SELECT " STATE_COLUMNS " FROM job_states WHERE job_id=?1")                                           \
-    X(STATE_PUT, "INSERT OR REPLACE INTO job_states (" STATE_COLUMNS ")"                                               \
-                 " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)")                                   \
+    X(STATE_PUT, "INSERT INTO job_states (" STATE_COLUMNS ")"                                                          \
+                 " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16) ON CONFLICT (job_id) DO UPDATE SET" \
+                 " counts=?2,failures=?3,push_after=?4,sweep_after=?5,started=?6,refused=?7,audience=?8,"              \
+                 "counted_at=?9,phase=?10,phase_at=?11,gate_at=?12,rate_at=?13,bytes_at=?14,is_pushing=?15,sweep=?16") \
     X(JOBS_BUSY, "SELECT job_id FROM job_states WHERE is_pushing<>0 OR sweep<>0 ORDER BY job_id LIMIT ?1")             \
     X(EXECUTION_GET, "SELECT " EXECUTION_COLUMNS " FROM executions WHERE job_id=?1 AND node_id=?2")                    \
     X(EXECUTION_INSERT, "INSERT INTO executions (" EXECUTION_COLUMNS ",timeline,is_open,is_waiting,is_at_work) VALUES" \
@@ -132,14 +133,15 @@
     X(USER_LIST, "SELECT " USER_COLUMNS " FROM users WHERE name>?1 ORDER BY name LIMIT ?2")                            \
     X(USER_DELETE, "DELETE FROM users WHERE id=?1")                                                                    \
     X(USER_COUNT, "SELECT count(*) FROM users")                                                                        \
-    X(TOKEN_PUT, "INSERT OR REPLACE INTO tokens VALUES (?1,?2,?3)")                                                    \
+    X(TOKEN_PUT, "INSERT INTO tokens (digest,user_id,expires_at) VALUES (?1,?2,?3) ON CONFLICT (digest) DO UPDATE "    \
+                 "SET user_id=?2,expires_at=?3")                                                                       \
     X(TOKEN_GET, "SELECT user_id,expires_at FROM tokens WHERE digest=?1")                                              \
     X(TOKEN_DELETE, "DELETE FROM tokens WHERE digest=?1")                                                              \
     X(TOKENS_DELETE, "DELETE FROM tokens WHERE user_id=?1")                                                            \
     X(CARD_GET, "SELECT value FROM cards WHERE kind=?1 AND key=?2")                                                    \
-    X(CARD_PUT, "INSERT OR REPLACE INTO cards VALUES (?1,?2,?3)")                                                      \
+    X(CARD_PUT, "INSERT INTO cards (kind,key,value) VALUES (?1,?2,?3) ON CONFLICT (kind,key) DO UPDATE SET value=?3")  \
     X(CARD_DELETE, "DELETE FROM cards WHERE kind=?1 AND key=?2")                                                       \
-    X(CARD_SCAN, "SELECT key,value FROM cards WHERE kind=?1 AND key>=?2 AND key>?3 ORDER BY key")
+    X(CARD_SCAN, "SELECT key,value FROM cards WHERE kind=?1 AND key>=?2 AND key>?3 ORDER BY key LIMIT ?4")
 
 #define STATEMENT_ENUM(name, sql) S_##name,
 enum statement { STATEMENTS(STATEMENT_ENUM) STATEMENT_COUNT };

@@ -1,8 +1,10 @@
 /* Nodes, groups, users: the nouns that people and nodes bring. */
-#include "store/sqlite/nouns.h"
+#include "store/sql/expected.h"
+#include "store/sql/nouns.h"
 
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +12,9 @@
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
-static void read_node(struct run *r, struct node *n)
+void db_read_node(struct run *r, struct node *n)
 {
-    const struct conn *c = r->c;
+    const struct sql_conn *c = r->c;
     struct {
         char *to;
         size_t size;
@@ -41,26 +43,54 @@ static void read_node(struct run *r, struct node *n)
     n->presence_at = db_get_int(r);
     n->subscribed_at = db_get_int(r);
     int64_t epoch = db_get_int(r);
-    n->is_online = epoch == c->epoch;
     n->is_deactivated = db_get_int(r) != 0;
     db_get_text(r, n->org, sizeof n->org);
-    if (epoch != 0 && epoch != c->epoch) {
+    n->broker = (unsigned)db_get_int(r) % BROKERS_MAX;
+    n->is_online = epoch != 0 && epoch == c->epochs[n->broker];
+    if (epoch != 0 && !n->is_online) {
         n->subscribed_at = 0;
-        n->presence_at = c->epoch_at;
+        n->presence_at = c->epochs_at[n->broker];
     }
+}
+
+static struct known_node *find_known(struct sql_conn *c, const char *id)
+{
+    for (unsigned i = 0; i < PUTS_KNOWN; i++)
+        if (strcmp(c->known_nodes[i].id, id) == 0)
+            return &c->known_nodes[i];
+    return NULL;
+}
+
+static void remember(struct sql_conn *c, const char *id, bool is_there)
+{
+    struct known_node *k = find_known(c, id);
+    if (k == NULL)
+        k = &c->known_nodes[c->known_nodes_next++ % PUTS_KNOWN];
+    text_copy(k->id, sizeof k->id, id);
+    k->is_there = is_there;
 }
 
 enum err db_node_get(struct fleet_store *tx, const char *id, struct node *to, struct why *why)
 {
-    struct run r = db_start(tx, S_NODE_GET);
-    db_text(&r, id);
-    bool is_found = db_next(&r);
-    if (is_found)
-        read_node(&r, to);
-    return db_finish_one(&r, is_found, why);
+    bool is_found;
+    enum err err = ERR_NONE;
+    if (!expected_node(conn_of(tx)->expected, id, to, &is_found)) {
+        struct run r = db_start(tx, S_NODE_GET);
+        db_text(&r, id);
+        is_found = db_next(&r);
+        if (is_found)
+            db_read_node(&r, to);
+        err = db_finish(&r, why);
+    }
+    if (err != ERR_NONE)
+        return err;
+    remember(conn_of(tx), id, is_found);
+    return is_found ? ERR_NONE : ERR_NOT_FOUND;
 }
 
-static enum err write_node(struct fleet_store *tx, enum statement statement, const struct node *n, struct why *why)
+/* `count`: as of db_execute_counted; NULL: nobody asks. */
+static enum err write_node(struct fleet_store *tx, enum statement statement, const struct node *n, int64_t *count,
+                           struct why *why)
 {
     struct run r = db_start(tx, statement);
     const char *const texts[] = {
@@ -70,28 +100,44 @@ static enum err write_node(struct fleet_store *tx, enum statement statement, con
         db_text(&r, texts[i]);
     const int64_t numbers[] = {
         n->secure_version, n->slot_bytes, n->is_astray,   n->registered_at, n->activated_at,
-        n->seen_at,        n->booted_at,  n->presence_at, n->subscribed_at, n->is_online ? r.c->epoch : 0,
+        n->seen_at,        n->booted_at,  n->presence_at, n->subscribed_at, n->is_online ? r.c->epochs[n->broker] : 0,
         n->is_deactivated};
     for (size_t i = 0; i < COUNT(numbers); i++)
         db_int(&r, numbers[i]);
     db_text(&r, n->org);
-    return db_execute(&r, why);
+    db_int(&r, n->broker);
+    return count ? db_execute_counted(&r, count, why) : db_execute(&r, why);
 }
 
 enum err db_node_put(struct fleet_store *tx, const struct node *n, struct why *why)
 {
-    enum err err = write_node(tx, S_NODE_UPDATE, n, why);
-    if (err != ERR_NONE || sqlite3_changes(conn_of(tx)->db) > 0)
-        return err;
-    conn_of(tx)->node_count++;
-    return write_node(tx, S_NODE_INSERT, n, why);
+    struct sql_conn *c = conn_of(tx);
+    const struct known_node *k = find_known(c, n->id);
+    int64_t count = k != NULL && k->is_there;
+    enum err err = ERR_NONE;
+    if (k == NULL || k->is_there)
+        err = write_node(tx, S_NODE_UPDATE, n, k == NULL ? &count : NULL, why);
+    if (err == ERR_NONE && count == 0) {
+        c->node_count++;
+        err = write_node(tx, S_NODE_INSERT, n, NULL, why);
+    }
+    if (c->expected != NULL)
+        expected_put_node(c->expected, n);
+    remember(c, n->id, true);
+    return err;
 }
 
 enum err db_node_delete(struct fleet_store *tx, const char *id, struct why *why)
 {
-    enum err err = db_write_texts(tx, S_NODE_DELETE, id, NULL, why);
-    if (err == ERR_NONE)
-        conn_of(tx)->node_count -= sqlite3_changes(conn_of(tx)->db);
+    struct sql_conn *c = conn_of(tx);
+    int64_t count;
+    struct run r = db_start(tx, S_NODE_DELETE);
+    db_text(&r, id);
+    enum err err = db_execute_counted(&r, &count, why);
+    c->node_count -= count;
+    if (c->expected != NULL)
+        expected_delete_node(c->expected, id);
+    remember(c, id, false);
     return err;
 }
 
@@ -102,22 +148,30 @@ enum err db_node_list(struct fleet_store *tx, const char *after, struct node *to
     db_text(&r, after);
     db_int(&r, max);
     for (*count = 0; *count < max && db_next(&r); ++*count)
-        read_node(&r, &to[*count]);
+        db_read_node(&r, &to[*count]);
     return db_finish(&r, why);
 }
 
+#define SCAN_PAGE 256
+
+/* Page by page: what is visited may be asked about meanwhile, and a million nodes are never in memory. */
 enum err db_node_scan(struct fleet_store *tx, const char *after, struct node_visitor *v, struct why *why)
 {
-    struct node node;
-    struct run r = db_start(tx, S_NODE_LIST);
-    db_text(&r, after);
-    db_int(&r, -1);
-    while (db_next(&r)) {
-        read_node(&r, &node);
-        if (!v->visit(v, &node))
-            break;
+    struct node *page = calloc(SCAN_PAGE, sizeof *page);
+    char from[NODE_ID_SIZE];
+    unsigned count = SCAN_PAGE;
+    bool is_stopped = false;
+    enum err err = page ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no memory");
+    text_copy(from, sizeof from, after);
+    while (err == ERR_NONE && count == SCAN_PAGE && !is_stopped) {
+        err = db_node_list(tx, from, page, SCAN_PAGE, &count, why);
+        for (unsigned i = 0; err == ERR_NONE && i < count && !is_stopped; i++)
+            is_stopped = !v->visit(v, &page[i]);
+        if (err == ERR_NONE && count > 0)
+            text_copy(from, sizeof from, page[count - 1].id);
     }
-    return db_finish(&r, why);
+    free(page);
+    return err;
 }
 
 enum err db_node_count(struct fleet_store *tx, int64_t *count, struct why *why)
@@ -135,36 +189,23 @@ static enum err put_fact(struct fleet_store *tx, const char *name, int64_t value
     return db_execute(&r, why);
 }
 
-enum err db_nodes_all_offline(struct fleet_store *tx, time_ms now, struct why *why)
+enum err db_nodes_all_offline(struct fleet_store *tx, unsigned broker, time_ms now, struct why *why)
 {
-    struct conn *c = conn_of(tx);
-    c->epoch++;
-    c->epoch_at = now;
-    enum err err = put_fact(tx, "epoch", c->epoch, why);
-    return err ? err : put_fact(tx, "epoch_at", now, why);
+    struct sql_conn *c = conn_of(tx);
+    char epoch[24] = "epoch", epoch_at[24] = "epoch_at";
+    if (broker > 0) {
+        snprintf(epoch, sizeof epoch, "epoch:%u", broker);
+        snprintf(epoch_at, sizeof epoch_at, "epoch_at:%u", broker);
+    }
+    c->epochs[broker]++;
+    c->epochs_at[broker] = now;
+    enum err err = put_fact(tx, epoch, c->epochs[broker], why);
+    return err ? err : put_fact(tx, epoch_at, now, why);
 }
 
-enum err db_write_node_count(struct conn *c, struct why *why)
+enum err db_write_node_count(struct sql_conn *c, struct why *why)
 {
     return c->node_count == c->node_count_before ? ERR_NONE : put_fact(&c->port, "nodes", c->node_count, why);
-}
-
-static enum err get_fact(struct fleet_store *tx, const char *name, int64_t *to, struct why *why)
-{
-    struct run r = db_start(tx, S_FACT_GET);
-    db_text(&r, name);
-    return db_one_number(&r, to, why);
-}
-
-enum err db_read_facts(struct conn *c, struct why *why)
-{
-    enum err err = get_fact(&c->port, "epoch", &c->epoch, why);
-    if (err == ERR_NONE)
-        err = get_fact(&c->port, "epoch_at", &c->epoch_at, why);
-    if (err == ERR_NONE)
-        err = get_fact(&c->port, "nodes", &c->node_count, why);
-    c->node_count_before = c->node_count;
-    return err;
 }
 
 /* --- groups ----------------------------------------------------------------------------------- */
@@ -220,13 +261,13 @@ enum err db_group_put(struct fleet_store *tx, const struct group *g, struct why 
     for (size_t i = 0; i < COUNT(texts); i++)
         db_text(&r, texts[i]);
     db_int(&r, g->created_at);
-    conn_of(tx)->store->version++;
+    sql_changed(tx);
     return db_execute(&r, why);
 }
 
 enum err db_group_delete(struct fleet_store *tx, const char *id, struct why *why)
 {
-    conn_of(tx)->store->version++;
+    sql_changed(tx);
     enum err err = db_write_texts(tx, S_MEMBERS_REMOVE, id, NULL, why);
     return err ? err : db_write_texts(tx, S_GROUP_DELETE, id, NULL, why);
 }
@@ -270,16 +311,21 @@ enum err db_member_add(struct fleet_store *tx, const char *group_id, const char 
     db_text(&r, group_id);
     db_text(&r, node_id);
     db_int(&r, now);
-    conn_of(tx)->store->version++;
-    enum err err = db_execute(&r, why);
-    return err ? err : add_to_total(tx, group_id, sqlite3_changes(conn_of(tx)->db), why);
+    sql_changed(tx);
+    int64_t count;
+    enum err err = db_execute_counted(&r, &count, why);
+    return err || count == 0 ? err : add_to_total(tx, group_id, count, why);
 }
 
 enum err db_member_remove(struct fleet_store *tx, const char *group_id, const char *node_id, struct why *why)
 {
-    conn_of(tx)->store->version++;
-    enum err err = db_write_texts(tx, S_MEMBER_REMOVE, group_id, node_id, why);
-    return err ? err : add_to_total(tx, group_id, -sqlite3_changes(conn_of(tx)->db), why);
+    sql_changed(tx);
+    struct run r = db_start(tx, S_MEMBER_REMOVE);
+    db_text(&r, group_id);
+    db_text(&r, node_id);
+    int64_t count;
+    enum err err = db_execute_counted(&r, &count, why);
+    return err || count == 0 ? err : add_to_total(tx, group_id, -count, why);
 }
 
 /* Ids of one column, a page of them: `first` chooses, `after` is where the page before ended. */
@@ -357,6 +403,7 @@ enum err db_user_list(struct fleet_store *tx, const char *after_name, struct use
 
 enum err db_user_delete(struct fleet_store *tx, const struct user *user, struct why *why)
 {
+    conn_of(tx)->changes_people = true;
     return db_write_texts(tx, S_USER_DELETE, user->id, NULL, why);
 }
 
@@ -372,6 +419,7 @@ enum err db_user_get_id(struct fleet_store *tx, const char *id, struct user *to,
 
 enum err db_user_put(struct fleet_store *tx, const struct user *u, struct why *why)
 {
+    conn_of(tx)->changes_people = true;
     struct run r = db_start(tx, S_USER_PUT);
     db_text(&r, u->id);
     db_text(&r, u->name);
@@ -427,11 +475,13 @@ enum err db_token_get(struct fleet_store *tx, const char *digest, char user_id[I
 
 enum err db_token_delete(struct fleet_store *tx, const char *digest, struct why *why)
 {
+    conn_of(tx)->changes_people = true;
     return db_write_texts(tx, S_TOKEN_DELETE, digest, NULL, why);
 }
 
 enum err db_tokens_delete_user(struct fleet_store *tx, const char *user_id, struct why *why)
 {
+    conn_of(tx)->changes_people = true;
     return db_write_texts(tx, S_TOKENS_DELETE, user_id, NULL, why);
 }
 
@@ -443,14 +493,21 @@ enum err db_card_get(struct fleet_store *tx, enum card_kind kind, const char *ke
     db_int(&r, kind);
     db_text(&r, key);
     bool is_found = db_next(&r);
-    const char *text = is_found ? (const char *)sqlite3_column_text(r.st, 0) : NULL;
+    const char *text = is_found ? r.c->driver->get_text(&r, 0) : NULL;
     *to = text ? strdup(text) : NULL;
     enum err err = db_finish_one(&r, is_found, why);
     return err == ERR_NONE && *to == NULL ? why_set(why, ERR_NO_MEMORY, "no memory") : err;
 }
 
+static void note_card(struct fleet_store *tx, enum card_kind kind)
+{
+    conn_of(tx)->changes_people |= kind == CARD_TOKEN || kind == CARD_ORG;
+    conn_of(tx)->changes_gate |= kind == CARD_AUTHORITY || kind == CARD_DENIED;
+}
+
 enum err db_card_put(struct fleet_store *tx, enum card_kind kind, const char *key, struct bytes text, struct why *why)
 {
+    note_card(tx, kind);
     struct run r = db_start(tx, S_CARD_PUT);
     db_int(&r, kind);
     db_text(&r, key);
@@ -460,25 +517,41 @@ enum err db_card_put(struct fleet_store *tx, enum card_kind kind, const char *ke
 
 enum err db_card_delete(struct fleet_store *tx, enum card_kind kind, const char *key, struct why *why)
 {
+    note_card(tx, kind);
     struct run r = db_start(tx, S_CARD_DELETE);
     db_int(&r, kind);
     db_text(&r, key);
     return db_execute(&r, why);
 }
 
+#define CARD_PAGE 200
+
+/* Page by page, for a table of them may be long. */
 enum err db_card_scan(struct fleet_store *tx, enum card_kind kind, const char *prefix, const char *after,
                       struct card_visitor *v, struct why *why)
 {
     size_t len = strlen(prefix);
-    struct run r = db_start(tx, S_CARD_SCAN);
-    db_int(&r, kind);
-    db_text(&r, prefix);
-    db_text(&r, after);
-    while (db_next(&r)) {
-        const char *key = (const char *)sqlite3_column_text(r.st, 0),
-                   *text = (const char *)sqlite3_column_text(r.st, 1);
-        if (key == NULL || text == NULL || strncmp(key, prefix, len) != 0 || !v->visit(v, key, text))
-            break;
+    char from[CARD_KEY_SIZE], last[CARD_KEY_SIZE];
+    unsigned count = CARD_PAGE;
+    bool is_stopped = false;
+    enum err err = ERR_NONE;
+    text_copy(last, sizeof last, after);
+    while (err == ERR_NONE && count == CARD_PAGE && !is_stopped) {
+        text_copy(from, sizeof from, last);
+        struct run r = db_start(tx, S_CARD_SCAN);
+        db_int(&r, kind);
+        db_text(&r, prefix);
+        db_text(&r, from);
+        db_int(&r, CARD_PAGE);
+        for (count = 0; !is_stopped && db_next(&r); count++) {
+            const char *key = r.c->driver->get_text(&r, 0), *text = r.c->driver->get_text(&r, 1);
+            is_stopped = key == NULL || text == NULL || strncmp(key, prefix, len) != 0;
+            if (!is_stopped) {
+                text_copy(last, sizeof last, key);
+                is_stopped = !v->visit(v, key, text);
+            }
+        }
+        err = db_finish(&r, why);
     }
-    return db_finish(&r, why);
+    return err;
 }

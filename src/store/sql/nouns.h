@@ -1,8 +1,8 @@
-/* nouns.h - the functions of the store's port, as SQLite has them, and what its files share.  Of store/sqlite alone. */
+/* nouns.h - the functions of the store's port over a SQL driver, and what their files share.  Of store alone. */
 #ifndef PLUVIO_STORE_NOUNS_H
 #define PLUVIO_STORE_NOUNS_H
 
-#include "store/sqlite/db.h"
+#include "store/sql/sql.h"
 
 enum err db_node_get(struct fleet_store *tx, const char *id, struct node *to, struct why *why);
 enum err db_node_put(struct fleet_store *tx, const struct node *node, struct why *why);
@@ -11,7 +11,7 @@ enum err db_node_list(struct fleet_store *tx, const char *after, struct node *to
                       struct why *why);
 enum err db_node_scan(struct fleet_store *tx, const char *after, struct node_visitor *v, struct why *why);
 enum err db_node_count(struct fleet_store *tx, int64_t *count, struct why *why);
-enum err db_nodes_all_offline(struct fleet_store *tx, time_ms now, struct why *why);
+enum err db_nodes_all_offline(struct fleet_store *tx, unsigned broker, time_ms now, struct why *why);
 enum err db_group_get(struct fleet_store *tx, const char *id, struct group *to, struct why *why);
 enum err db_group_find_name(struct fleet_store *tx, const char *owner, const char *name, struct group *to,
                             struct why *why);
@@ -93,9 +93,11 @@ enum err db_card_delete(struct fleet_store *tx, enum card_kind kind, const char 
 enum err db_card_scan(struct fleet_store *tx, enum card_kind kind, const char *prefix, const char *after,
                       struct card_visitor *v, struct why *why);
 
-/* Epoch and counts of nodes, at the start of a transaction; the count at its end. */
-enum err db_read_facts(struct conn *c, struct why *why);
-enum err db_write_node_count(struct conn *c, struct why *why);
+/* Rows of a page of executions; `max` is bound as the last parameter. */
+enum err db_read_executions(struct run *r, struct execution *to, unsigned max, unsigned *count, struct why *why);
+enum err db_read_outbox(struct run *r, struct outbox_row *to, unsigned max, unsigned *count, struct why *why);
+void db_read_node(struct run *r, struct node *n);
+void db_read_execution(struct run *r, struct execution *e);
 
 enum err db_ids(struct fleet_store *tx, enum statement statement, const char *first, const char *after,
                 char (*to)[NODE_ID_SIZE], unsigned max, unsigned *count, struct why *why);
