@@ -24,6 +24,12 @@ const char *const link_subscriptions[] = {
     "$aws/rules/+/node/+/otastatus",
     "$aws/rules/+/node/+/from-node",
     "$aws/things/+/streams/+/get/+",
+    TOPIC_THINGS_PLAIN "+/streams/+/get/+",
+    /* What other brokers tell of their clients. */
+    "$aws/events/subscriptions/subscribed/+",
+    "$aws/events/presence/+/+",
+    "$SYS/brokers/+/clients/+/connected",
+    "$SYS/brokers/+/clients/+/disconnected",
     TOPIC_NOTICES,
     NULL,
 };
@@ -39,17 +45,12 @@ void link_init(struct link *l, struct fleet *fleet, struct bus *bus, struct link
     streams_init(&l->streams, fleet, blob, bus, log);
 }
 
-static void forget_waiting(struct link *l)
-{
-    for (unsigned i = 0; i < l->waiting_count; i++)
-        free(l->waiting[i].topic);
-    l->waiting_count = 0;
-}
+static void forget_first(struct link *l, unsigned messages, unsigned rows);
 
 void link_deinit(struct link *l)
 {
     streams_deinit(&l->streams);
-    forget_waiting(l);
+    forget_first(l, l->waiting_count, l->done_count);
 }
 
 /* --- from nodes ------------------------------------------------------------------------------- */
@@ -126,7 +127,7 @@ static enum err (*const takers[TOPIC_COUNT])(struct fleet *, struct link *, cons
 #define SIMULATED_PAGE 100
 
 /* The nodes that a simulator spoke for go with it. */
-static enum err end_simulator(struct fleet *f, const char *simulator, time_ms now, struct why *why)
+static enum err end_simulator(struct fleet *f, unsigned broker, const char *simulator, time_ms now, struct why *why)
 {
     struct node *page = calloc(SIMULATED_PAGE, sizeof *page);
     char after[NODE_ID_SIZE + 1];
@@ -142,53 +143,75 @@ static enum err end_simulator(struct fleet *f, const char *simulator, time_ms no
             if (!simulator_speaks_for(simulator, page[i].id))
                 has_more = false;
             else if (page[i].is_online)
-                err = fleet_on_presence(f, page[i].id, false, now, why);
+                err = fleet_on_presence(f, broker, page[i].id, false, now, why);
         }
     }
     free(page);
     return err;
 }
 
+/* "<ms> <address>": when the broker saw it, which may be a while before it came to us, and perhaps another order. */
+static time_ms read_notice(const struct link_message *m, char address[ADDRESS_SIZE])
+{
+    char text[ADDRESS_SIZE + 24], *end;
+    text_copy_field(text, sizeof text, m->payload.at, m->payload.len < sizeof text ? m->payload.len : 0);
+    time_ms at = strtoll(text, &end, 10);
+    bool has_time = end != text && (*end == ' ' || *end == '\0') && at > 0 && at <= m->at;
+    text_copy(address, ADDRESS_SIZE, has_time ? end + (*end == ' ') : text);
+    return has_time ? at : m->at;
+}
+
 static enum err take_notice(struct fleet *f, const struct link_message *m, struct why *why)
 {
     char node_id[NODE_ID_SIZE], address[ADDRESS_SIZE];
     const char *notice = topic_notice(m->topic, node_id);
-    if (notice == NULL)
-        return why_set(why, ERR_FORMAT, "notice %.100s is malformed", m->topic);
-    text_copy_field(address, sizeof address, m->payload.at, m->payload.len < sizeof address ? m->payload.len : 0);
+    time_ms at = read_notice(m, address);
     if (strcmp(notice, TOPIC_NOTICE_SUBSCRIBED) == 0)
-        return fleet_on_subscribed(f, node_id, address, m->at, why);
-    if (strcmp(notice, TOPIC_NOTICE_GONE) == 0)
-        return simulator_is_name(node_id) ? end_simulator(f, node_id, m->at, why)
-                                          : fleet_on_presence(f, node_id, false, m->at, why);
-    return why_set(why, ERR_FORMAT, "notice %.100s is not known", m->topic);
+        return fleet_on_subscribed(f, m->broker, node_id, *address == '{' ? "" : address, at, why);
+    if (strcmp(notice, TOPIC_NOTICE_CONNECTED) == 0)
+        return fleet_on_presence(f, m->broker, node_id, true, at, why);
+    return simulator_is_name(node_id) ? end_simulator(f, m->broker, node_id, at, why)
+                                      : fleet_on_presence(f, m->broker, node_id, false, at, why);
 }
 
 static enum err take(struct fleet *f, struct link *l, const struct link_message *m, struct why *why)
 {
     struct topic topic;
-    if (strncmp(m->topic, TOPIC_NOTICE_PREFIX, strlen(TOPIC_NOTICE_PREFIX)) == 0)
+    char node_id[NODE_ID_SIZE];
+    if (topic_notice(m->topic, node_id) != NULL)
         return take_notice(f, m, why);
     if (!topic_parse(&topic, m->topic) || takers[topic.kind] == NULL)
         return why_set(why, ERR_FORMAT, "no one listens to this topic");
     return takers[topic.kind](f, l, topic.node_id, m->payload, m->at, why);
 }
 
-static void take_each(struct fleet *f, struct link *l)
+/* Hands over the first `count` of what waits; how many were. */
+static unsigned take_each(struct fleet *f, struct link *l, unsigned count)
 {
-    for (unsigned i = 0; i < l->waiting_count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct why why = {{0}};
         enum err err = take(f, l, &l->waiting[i], &why);
+        if (err == ERR_STORE_AWAY)
+            return i;
         if (err != ERR_NONE && err != ERR_BUSY)
             log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %s", l->waiting[i].topic,
                      why_text(&why, err));
     }
+    return count;
+}
+
+/* The same for rows that were sent. */
+static unsigned take_done(struct fleet *f, struct link *l)
+{
     for (unsigned i = 0; i < l->done_count; i++) {
         struct why why = {{0}};
         enum err err = fleet_outbox_done(f, l->done[i], &why);
+        if (err == ERR_STORE_AWAY)
+            return i;
         if (err != ERR_NONE && err != ERR_BUSY)
             log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
     }
+    return l->done_count;
 }
 
 static bool has_in_flight(const struct link *l)
@@ -199,21 +222,66 @@ static bool has_in_flight(const struct link *l)
     return false;
 }
 
-static void write_waiting(struct link *l)
+static void expect(struct fleet_batch *batch, const struct link *l, unsigned count)
+{
+    char ids[LINK_BATCH][NODE_ID_SIZE];
+    const char *list[LINK_BATCH];
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct topic topic;
+        bool is_parsed = topic_notice(l->waiting[i].topic, ids[n]) != NULL;
+        if (!is_parsed && (is_parsed = topic_parse(&topic, l->waiting[i].topic)))
+            text_copy(ids[n], sizeof ids[n], topic.node_id);
+        list[n] = ids[n];
+        n += is_parsed;
+    }
+    if (n > 0)
+        fleet_batch_expect(batch, list, n, NULL);
+}
+
+static void forget_first(struct link *l, unsigned messages, unsigned rows)
+{
+    for (unsigned i = 0; i < messages; i++)
+        free(l->waiting[i].topic);
+    l->waiting_count -= messages;
+    memmove(l->waiting, l->waiting + messages, l->waiting_count * sizeof l->waiting[0]);
+    l->done_count -= rows;
+    memmove(l->done, l->done + rows, l->done_count * sizeof l->done[0]);
+}
+
+/* A batch of what waits.  False when the store is away. */
+static bool write_batch(struct link *l)
 {
     struct fleet_batch batch;
     struct why why = {{0}};
-    if (l->waiting_count == 0 && l->done_count == 0)
-        return;
+    unsigned count = l->waiting_count < LINK_BATCH ? l->waiting_count : LINK_BATCH, rows = l->done_count;
     enum err err = fleet_batch_begin(&batch, l->fleet, &why);
     if (err == ERR_NONE) {
-        take_each(&batch.fleet, l);
+        expect(&batch, l, count);
+        take_each(&batch.fleet, l, count);
+        take_done(&batch.fleet, l);
         err = fleet_batch_end(&batch, &why);
     }
-    if (err != ERR_NONE)
-        take_each(l->fleet, l);
-    forget_waiting(l);
-    l->done_count = 0;
+    if (err != ERR_NONE && err != ERR_STORE_AWAY) {
+        unsigned taken = take_each(l->fleet, l, count);
+        bool is_away = taken < count;
+        rows = is_away ? 0 : take_done(l->fleet, l);
+        err = is_away || rows < l->done_count ? ERR_STORE_AWAY : ERR_NONE;
+        count = taken;
+    } else if (err == ERR_STORE_AWAY)
+        count = rows = 0;
+    if (err == ERR_STORE_AWAY && !l->is_store_away)
+        log_line(l->log, LOG_WARN, "link", "what nodes say waits: %s", why_text(&why, err));
+    l->is_store_away = err == ERR_STORE_AWAY;
+    forget_first(l, count, rows);
+    return err != ERR_STORE_AWAY;
+}
+
+static void write_waiting(struct link *l)
+{
+    while (l->waiting_count > 0 || l->done_count > 0)
+        if (!write_batch(l))
+            return;
 }
 
 void link_flush(struct link *l)
@@ -223,22 +291,28 @@ void link_flush(struct link *l)
         write_waiting(l);
 }
 
-void link_receive(struct link *l, const char *topic, struct bytes payload, time_ms now)
+bool link_is_full(const struct link *l)
+{
+    return l->waiting_count >= LINK_WAITING / 2;
+}
+
+void link_receive(struct link *l, unsigned broker, const char *topic, struct bytes payload, time_ms now)
 {
     size_t len = strlen(topic) + 1;
-    if (streams_receive(&l->streams, topic, payload, now))
+    if (streams_receive(&l->streams, broker, topic, payload, now))
         return;
-    char *copy = payload.len <= MESSAGE_MAX ? malloc(len + payload.len) : NULL;
+    bool has_room = l->waiting_count < LINK_WAITING;
+    char *copy = payload.len <= MESSAGE_MAX && has_room ? malloc(len + payload.len) : NULL;
     if (copy == NULL) {
-        log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %zu bytes, at most %d are read", topic,
-                 payload.len, MESSAGE_MAX);
+        log_line(l->log, LOG_WARN, "link", "ignored a message on %.150s: %zu bytes, at most %d are read%s", topic,
+                 payload.len, MESSAGE_MAX, has_room ? "" : "; too many wait");
         return;
     }
     memcpy(copy, topic, len);
     if (payload.len > 0)
         memcpy(copy + len, payload.at, payload.len);
-    l->waiting[l->waiting_count++] = (struct link_message){copy, bytes_of(copy + len, payload.len), now};
-    if (l->waiting_count == LINK_BATCH)
+    l->waiting[l->waiting_count++] = (struct link_message){copy, bytes_of(copy + len, payload.len), now, broker};
+    if (l->waiting_count >= LINK_BATCH && !l->is_store_away)
         link_flush(l);
 }
 
@@ -252,11 +326,22 @@ static int free_place(const struct link *l)
     return -1;
 }
 
+/* Room is left by link_drain. */
 static void is_done(struct link *l, int64_t row)
 {
-    if (l->done_count == LINK_BATCH)
-        write_waiting(l);
     l->done[l->done_count++] = row;
+}
+
+/* It was sent already; its row is only not gone yet. */
+static bool is_pending(const struct link *l, int64_t row)
+{
+    for (int i = 0; i < LINK_IN_FLIGHT; i++)
+        if (l->in_flight[i].is_used && l->in_flight[i].row == row)
+            return true;
+    for (unsigned i = 0; i < l->done_count; i++)
+        if (l->done[i] == row)
+            return true;
+    return false;
 }
 
 static enum err spell(struct link *l, const struct outgoing *o, time_ms now, struct buf *to, struct why *why)
@@ -287,7 +372,7 @@ static enum err spell_bytes(const char *hex, struct buf *to, struct why *why)
     return ERR_NONE;
 }
 
-static bool send(struct link *l, const struct outgoing *o, int place, time_ms now)
+static enum bus_sent send(struct link *l, const struct outgoing *o, int place, time_ms now)
 {
     struct buf payload = {0};
     struct why why = {{0}};
@@ -309,16 +394,17 @@ static bool send(struct link *l, const struct outgoing *o, int place, time_ms no
                  why_text(&why, err));
         is_done(l, o->row.id);
         buf_deinit(&payload);
-        return true;
+        return BUS_SENT;
     }
-    bool is_sent = l->bus->publish(l->bus, topic, buf_bytes(&payload), &message_id);
+    enum bus_sent sent = l->bus->publish(l->bus, o->broker, topic, buf_bytes(&payload), &message_id);
     buf_deinit(&payload);
-    if (is_sent) {
+    if (sent == BUS_SENT) {
         l->in_flight[place].row = o->row.id;
         l->in_flight[place].message_id = message_id;
+        l->in_flight[place].broker = o->broker;
         l->in_flight[place].is_used = true;
     }
-    return is_sent;
+    return sent;
 }
 
 static void drop(struct link *l, const struct outbox_row *row, time_ms now)
@@ -335,19 +421,22 @@ bool link_drain(struct link *l, time_ms now)
     struct why why = {{0}};
     unsigned count = LINK_DRAIN;
     bool is_more = false;
-    while (!is_more && count == LINK_DRAIN) {
+    while (!is_more && count == LINK_DRAIN && l->done_count < LINK_BATCH && fleet_outbox_is_ours(l->fleet)) {
         enum err err = fleet_outbox_list(l->fleet, l->drained, l->draining, LINK_DRAIN, &count, &why);
         if (err != ERR_NONE) {
-            log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
+            if (err != ERR_STORE_AWAY)
+                log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
             return false;
         }
         for (unsigned i = 0; i < count && !is_more; i++) {
             const struct outgoing *o = &l->draining[i];
-            int place = o->is_stale ? 0 : free_place(l);
-            if (o->is_stale)
+            int place = free_place(l);
+            if (is_pending(l, o->row.id))
+                ;
+            else if (o->is_stale)
                 drop(l, &o->row, now);
-            else
-                is_more = place < 0 || !send(l, o, place, now);
+            else /* what is for a broker that is away stays, and holds up nobody */
+                is_more = place < 0 || l->done_count >= LINK_BATCH || send(l, o, place, now) == BUS_FULL;
             if (!is_more)
                 l->drained = o->row.id;
         }
@@ -355,22 +444,28 @@ bool link_drain(struct link *l, time_ms now)
     return is_more;
 }
 
-void link_acknowledged(struct link *l, int message_id)
+void link_acknowledged(struct link *l, unsigned broker, int message_id)
 {
-    if (streams_acknowledged(&l->streams, message_id))
+    if (streams_acknowledged(&l->streams, broker, message_id))
         return;
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
-        if (l->in_flight[i].is_used && l->in_flight[i].message_id == message_id) {
+        if (l->in_flight[i].is_used && l->in_flight[i].broker == broker && l->in_flight[i].message_id == message_id) {
             is_done(l, l->in_flight[i].row);
             l->in_flight[i].is_used = false;
         }
 }
 
-void link_disconnected(struct link *l)
+void link_connected(struct link *l)
+{
+    l->drained = 0;
+}
+
+void link_disconnected(struct link *l, unsigned broker)
 {
     write_waiting(l); /* what the broker has must not be sent again */
-    streams_disconnected(&l->streams);
+    streams_disconnected(&l->streams, broker);
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
-        l->in_flight[i].is_used = false;
+        if (l->in_flight[i].broker == broker)
+            l->in_flight[i].is_used = false;
     l->drained = 0;
 }

@@ -4,6 +4,9 @@
 #include "link/link.h"
 #include "wire/stream_json.h"
 
+#include "wire/topic.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,8 +65,8 @@ static struct stream_task *place_for(struct streams *s, const char *node_id)
     return free_place;
 }
 
-static enum err begin_task(struct streams *s, const struct stream_topic *topic, const struct stream_request *r,
-                           time_ms now, struct why *why)
+static enum err begin_task(struct streams *s, unsigned broker, const struct stream_topic *topic,
+                           const struct stream_request *r, time_ms now, struct why *why)
 {
     struct image image;
     struct stream_task *t = place_for(s, topic->node_id);
@@ -79,6 +82,7 @@ static enum err begin_task(struct streams *s, const struct stream_topic *topic, 
     if (err != ERR_NONE)
         return err;
     *t = (struct stream_task){.is_used = true,
+                              .broker = broker,
                               .form = topic->form,
                               .fd = fd,
                               .size = size,
@@ -95,7 +99,8 @@ static enum err begin_task(struct streams *s, const struct stream_topic *topic, 
 }
 
 /* AWS's answer has a code and a message; RainMaker's nodes give the attempt up at any content. */
-static void reject(struct streams *s, const struct stream_topic *t, enum err err, const struct why *why)
+static void reject(struct streams *s, unsigned broker, const struct stream_topic *t, enum err err,
+                   const struct why *why)
 {
     char topic[STREAM_TOPIC_SIZE];
     int message_id;
@@ -105,24 +110,31 @@ static void reject(struct streams *s, const struct stream_topic *t, enum err err
                       json[] = "{\"o\":\"RejectedRequest\"}";
     bool is_json = t->form == STREAM_JSON;
     if (stream_topic_in(topic, sizeof topic, STREAM_REJECTED, t->form, t->node_id, t->stream_id))
-        s->bus->publish(s->bus, topic, is_json ? bytes_of_text(json) : bytes_of(cbor, sizeof cbor - 1), &message_id);
+        s->bus->publish(s->bus, broker, topic, is_json ? bytes_of_text(json) : bytes_of(cbor, sizeof cbor - 1),
+                        &message_id);
 }
 
-bool streams_receive(struct streams *s, const char *text, struct bytes payload, time_ms now)
+bool streams_receive(struct streams *s, unsigned broker, const char *text, struct bytes payload, time_ms now)
 {
     struct stream_topic topic;
     struct stream_request r;
     struct why why = {{0}};
     uint8_t room[STREAM_BITMAP_MAX];
-    if (strncmp(text, "$aws/things/", 12) != 0)
+    char whole[STREAM_TOPIC_SIZE];
+    static const char plain[] = TOPIC_THINGS_PLAIN;
+    if (strncmp(text, plain, sizeof plain - 1) == 0) { /* as the plugin spells it */
+        snprintf(whole, sizeof whole, TOPIC_THINGS "%s", text + sizeof plain - 1);
+        text = whole;
+    }
+    if (strncmp(text, TOPIC_THINGS, strlen(TOPIC_THINGS)) != 0)
         return false;
     if (!stream_topic_read(&topic, text) || topic.kind != STREAM_GET)
         return true; /* nobody's */
     enum err err = read_request(&r, room, topic.form, payload, &why);
     if (err == ERR_NONE)
-        err = begin_task(s, &topic, &r, now, &why);
+        err = begin_task(s, broker, &topic, &r, now, &why);
     if (err != ERR_NONE && err != ERR_BUSY)
-        reject(s, &topic, err, &why);
+        reject(s, broker, &topic, err, &why);
     return true;
 }
 
@@ -147,13 +159,13 @@ static bool next_block(struct stream_task *t, uint32_t *index, int64_t *at)
     return false;
 }
 
-static bool send_block(struct streams *s, struct stream_task *t, uint32_t index, int64_t at, int *message_id)
+static enum bus_sent send_block(struct streams *s, struct stream_task *t, uint32_t index, int64_t at, int *message_id)
 {
     char topic[STREAM_TOPIC_SIZE];
     uint32_t len = t->size - at < t->block_bytes ? (uint32_t)(t->size - at) : t->block_bytes;
     uint8_t *data = malloc(2 * (size_t)len + STREAM_BLOCK_HEADER), *cbor = data ? data + len : NULL;
     struct buf json = {0};
-    bool is_sent = false;
+    enum bus_sent sent = BUS_AWAY; /* or memory, or the file: the node asks again */
     if (data != NULL && pread(t->fd, data, len, at) == (ssize_t)len &&
         stream_topic_in(topic, sizeof topic, STREAM_DATA, t->form, t->node_id, t->stream_id)) {
         struct stream_block block = {STREAM_FILE_ID, index, len, bytes_of(data, len)};
@@ -163,18 +175,20 @@ static bool send_block(struct streams *s, struct stream_task *t, uint32_t index,
             payload = buf_bytes(&json);
         } else
             payload = bytes_of(cbor, stream_block_write(cbor, len + STREAM_BLOCK_HEADER, &block));
-        is_sent = payload.len > 0 && s->bus->publish(s->bus, topic, payload, message_id);
+        if (payload.len > 0)
+            sent = s->bus->publish(s->bus, t->broker, topic, payload, message_id);
     }
     free(data);
     buf_deinit(&json);
-    return is_sent;
+    return sent;
 }
 
-static void note_sent(struct streams *s, int message_id)
+static void note_sent(struct streams *s, unsigned broker, int message_id)
 {
     for (unsigned i = 0; i < STREAMS_WINDOW; i++)
-        if (s->in_flight[i] == 0) {
-            s->in_flight[i] = message_id;
+        if (s->in_flight[i].message_id == 0) {
+            s->in_flight[i].message_id = message_id;
+            s->in_flight[i].broker = broker;
             s->in_flight_count++;
             return;
         }
@@ -195,28 +209,38 @@ void streams_send(struct streams *s)
             end_task(s, t);
             continue;
         }
-        if (!send_block(s, t, index, at, &message_id))
-            return; /* the broker is gone, or memory: the node asks again */
+        enum bus_sent sent = send_block(s, t, index, at, &message_id);
+        if (sent == BUS_FULL)
+            return;
+        if (sent == BUS_AWAY) {
+            end_task(s, t);
+            continue;
+        }
         t->next++;
-        note_sent(s, message_id);
+        note_sent(s, t->broker, message_id);
         idle = 0;
     }
 }
 
-bool streams_acknowledged(struct streams *s, int message_id)
+bool streams_acknowledged(struct streams *s, unsigned broker, int message_id)
 {
     for (unsigned i = 0; i < STREAMS_WINDOW; i++)
-        if (s->in_flight[i] == message_id && message_id != 0) {
-            s->in_flight[i] = 0;
+        if (s->in_flight[i].message_id == message_id && message_id != 0 && s->in_flight[i].broker == broker) {
+            s->in_flight[i].message_id = 0;
             s->in_flight_count--;
             return true;
         }
     return false;
 }
 
-void streams_disconnected(struct streams *s)
+void streams_disconnected(struct streams *s, unsigned broker)
 {
-    streams_deinit(s);
-    memset(s->in_flight, 0, sizeof s->in_flight);
-    s->in_flight_count = 0;
+    for (unsigned i = 0; i < STREAMS_MAX; i++)
+        if (s->tasks[i].broker == broker)
+            end_task(s, &s->tasks[i]);
+    for (unsigned i = 0; i < STREAMS_WINDOW; i++)
+        if (s->in_flight[i].message_id != 0 && s->in_flight[i].broker == broker) {
+            s->in_flight[i].message_id = 0;
+            s->in_flight_count--;
+        }
 }

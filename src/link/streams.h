@@ -20,6 +20,7 @@ struct bus;
 
 struct stream_task {
     bool is_used;
+    unsigned broker; /* where its node is */
     char node_id[NODE_ID_SIZE], stream_id[NODE_ID_SIZE];
     enum stream_form form;
     int fd;
@@ -36,7 +37,10 @@ struct streams {
     struct log *log;
     struct stream_task tasks[STREAMS_MAX];
     unsigned turn, active;
-    int in_flight[STREAMS_WINDOW]; /* message ids, 0: free */
+    struct {
+        int message_id; /* 0: free */
+        unsigned broker;
+    } in_flight[STREAMS_WINDOW];
     unsigned in_flight_count;
 };
 
@@ -45,12 +49,12 @@ void streams_init(struct streams *s, struct fleet *fleet, struct blob_store *blo
 void streams_deinit(struct streams *s);
 
 /* True when the topic is a stream's, and was taken care of. */
-bool streams_receive(struct streams *s, const char *topic, struct bytes payload, time_ms now);
+bool streams_receive(struct streams *s, unsigned broker, const char *topic, struct bytes payload, time_ms now);
 
 /* Sends what the window has room for. */
 void streams_send(struct streams *s);
 /* True when it was one of ours. */
-bool streams_acknowledged(struct streams *s, int message_id);
-void streams_disconnected(struct streams *s);
+bool streams_acknowledged(struct streams *s, unsigned broker, int message_id);
+void streams_disconnected(struct streams *s, unsigned broker);
 
 #endif

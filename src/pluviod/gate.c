@@ -105,6 +105,8 @@ static void changed(struct rest_gate *port)
         err = write_denied(g, &why);
     if (err == ERR_NONE && g->broker != NULL)
         err = broker_reload(g->broker, &why);
+    if (err == ERR_NONE)
+        bus_denied_changed(g->bus);
     if (err == ERR_NONE && g->http != NULL)
         http_trust_changed(g->http);
     pthread_mutex_unlock(&g->lock);
@@ -117,6 +119,13 @@ void gate_tell_broker(struct gate *g, struct broker *broker)
 {
     pthread_mutex_lock(&g->lock);
     g->broker = broker;
+    pthread_mutex_unlock(&g->lock);
+}
+
+void gate_tell_bus(struct gate *g, struct bus_thread *bus)
+{
+    pthread_mutex_lock(&g->lock);
+    g->bus = bus;
     pthread_mutex_unlock(&g->lock);
 }
 

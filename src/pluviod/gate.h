@@ -8,6 +8,7 @@
 #define PLUVIO_PLUVIOD_GATE_H
 
 #include "broker/broker.h"
+#include "pluviod/bus.h"
 #include "pluviod/http.h"
 
 struct gate {
@@ -15,8 +16,9 @@ struct gate {
     struct fleet *fleet;
     struct log *log;
     const struct keys *keys;
-    struct broker *broker; /* NULL while there is none; these two by gate_tell alone */
+    struct broker *broker; /* NULL while there is none; these three by gate_tell alone */
     struct http *http;
+    struct bus_thread *bus;
     pthread_mutex_t lock;
     char trusted[600], authorities[600], denied[600];
 };
@@ -28,5 +30,6 @@ enum err gate_init(struct gate *g, const char *folder, struct fleet *fleet, cons
 /* Who is told of changes from now on, NULL: nobody.  From any thread. */
 void gate_tell_broker(struct gate *g, struct broker *broker);
 void gate_tell_http(struct gate *g, struct http *http);
+void gate_tell_bus(struct gate *g, struct bus_thread *bus);
 
 #endif

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #define CALL_MS 10000 /* how long one delivery may take */
+#define LEAD_MS 1000  /* how soon it is noticed that this server is the one that calls */
 #define REST_MS 60000 /* how long the thread sleeps at most */
 
 struct hooks {
@@ -18,6 +19,7 @@ struct hooks {
     const struct keys *keys;
     struct log *log;
     bool calls_own_hosts;
+    struct hooks_leader *leader;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -72,9 +74,11 @@ static time_ms deliver_all(struct hooks *h)
         pthread_mutex_unlock(&h->lock);
         if (is_stopping)
             return 0;
+        if (h->leader != NULL && !h->leader->leads(h->leader))
+            return system_now() + LEAD_MS;
         enum err err = fleet_webhook_due(h->fleet, system_now(), &hook, h->events, WEBHOOK_BATCH, &count, &last,
                                          &is_gap, &next_at, &why);
-        if (err != ERR_NONE)
+        if (err != ERR_NONE && err != ERR_STORE_AWAY)
             log_line(h->log, LOG_ERROR, "hooks", "%s", why_text(&why, err));
         if (err != ERR_NONE || hook.id[0] == '\0')
             return next_at;
@@ -108,7 +112,7 @@ static void *run(void *arg)
 }
 
 enum err hooks_start(struct hooks **hooks, struct fleet *fleet, const struct keys *keys, bool calls_own_hosts,
-                     struct log *log, struct why *why)
+                     struct hooks_leader *leader, struct log *log, struct why *why)
 {
     struct hooks *h = calloc(1, sizeof *h);
     if (h == NULL)
@@ -117,6 +121,7 @@ enum err hooks_start(struct hooks **hooks, struct fleet *fleet, const struct key
     h->keys = keys;
     h->log = log;
     h->calls_own_hosts = calls_own_hosts;
+    h->leader = leader;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->wake, NULL);
     if (pthread_create(&h->thread, NULL, run, h) != 0) {

@@ -18,6 +18,7 @@
 #include "pluviod/runner.h"
 #include "pluviod/scratch.h"
 #include "pluviod/system.h"
+#include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define HEIRLOOMS_MAX 8
+
 extern const struct web_page web_pages[]; /* made from web/ by the build */
 
 struct server {
@@ -40,7 +44,15 @@ struct server {
     struct log log;
     struct entropy entropy;
     struct keys keys;
-    struct sqlite_store *store;
+    struct sqlite_store *sqlite; /* one of these */
+    struct postgres_store *postgres;
+    struct fleet_store *store;
+    struct postgres_listener listener;
+    struct hooks_leader leader;
+    int64_t heirlooms[HEIRLOOMS_MAX]; /* servers that were gone before there was a bus */
+    unsigned heirloom_count;
+    bool has_gate;
+    atomic_bool is_draining;
     struct blob_folder blob;
     struct fleet fleet;
     struct fleet_bell bell;
@@ -65,7 +77,13 @@ struct server {
     char *hosts[HOSTS_MAX];
     unsigned host_count;
     int lock_fd;
-    char public_url[320], mqtt_host[280], password[40], uploads[512];
+    struct bus_broker brokers[BROKERS_MAX];
+    unsigned broker_count;
+    char broker_text[2000]; /* what they point into */
+    char mqtt_hosts[BROKERS_MAX][280];
+    const char *mqtt_host_list[BROKERS_MAX];
+    unsigned mqtt_host_count;
+    char public_url[320], password[40], uploads[512];
 };
 
 static void path_in(const struct server *s, const char *name, char *to, size_t size)
@@ -136,25 +154,109 @@ static void data_down(struct server *s)
     close(s->lock_fd);
 }
 
+/* Splits at commas and blanks.  False when there are more. */
+static bool split(char *text, char **to, unsigned max, unsigned *count)
+{
+    char *save = NULL;
+    *count = 0;
+    for (char *at = strtok_r(text, ", ", &save); at != NULL; at = strtok_r(NULL, ", ", &save)) {
+        if (*count == max)
+            return false;
+        to[(*count)++] = at;
+    }
+    return true;
+}
+
+/* %41 is A: what a user name or password may hold. */
+static void decode(char *text)
+{
+    char *to = text;
+    for (const char *at = text; *at; at++) {
+        unsigned value;
+        if (*at == '%' && sscanf(at + 1, "%2x", &value) == 1) {
+            *to++ = (char)value;
+            at += 2;
+        } else
+            *to++ = *at;
+    }
+    *to = '\0';
+}
+
+/* mqtts://USER:PASSWORD@HOST:PORT, cut up where it stands. */
+static enum err read_broker(char *url, struct bus_broker *to, struct why *why)
+{
+    static const char tls[] = "mqtts://", plain[] = "mqtt://";
+    static const int PORT_TLS = 8883, PORT_PLAIN = 1883;
+    *to = (struct bus_broker){.has_tls = strncmp(url, tls, sizeof tls - 1) == 0};
+    if (!to->has_tls && strncmp(url, plain, sizeof plain - 1) != 0)
+        return why_set(why, ERR_CONFIG, "--broker wants mqtts://USER:PASSWORD@HOST:PORT");
+    char *at = strstr(url, "://") + 3, *host = strrchr(at, '@'), *colon;
+    if (host != NULL) {
+        *host++ = '\0';
+        if ((colon = strchr(at, ':')) != NULL) {
+            *colon = '\0';
+            decode(colon + 1);
+            to->password = colon + 1;
+        }
+        decode(at);
+        to->user = at;
+    } else
+        host = at;
+    host[strcspn(host, "/?")] = '\0';
+    to->port = to->has_tls ? PORT_TLS : PORT_PLAIN;
+    if ((colon = strrchr(host, ':')) != NULL && strchr(colon, ']') == NULL) {
+        *colon = '\0';
+        to->port = atoi(colon + 1);
+    }
+    to->host = host;
+    return *host && to->port > 0 && to->port < 65536 ? ERR_NONE
+                                                     : why_set(why, ERR_CONFIG, "--broker names no host or port");
+}
+
+static enum err read_brokers(struct server *s, struct why *why)
+{
+    char *urls[BROKERS_MAX];
+    text_copy(s->broker_text, sizeof s->broker_text, s->settings.broker);
+    if (!split(s->broker_text, urls, BROKERS_MAX, &s->broker_count))
+        return why_set(why, ERR_CONFIG, "more than %d brokers", BROKERS_MAX);
+    enum err err = ERR_NONE;
+    for (unsigned i = 0; err == ERR_NONE && i < s->broker_count; i++)
+        err = read_broker(urls[i], &s->brokers[i], why);
+    return err;
+}
+
+/* Where nodes find each broker. */
+static enum err name_mqtt_hosts(struct server *s, struct why *why)
+{
+    static const int MQTT_PORT = 8883;
+    char text[sizeof s->settings.mqtt_host], *names[BROKERS_MAX];
+    unsigned count = 0, brokers = s->broker_count ? s->broker_count : 1;
+    text_copy(text, sizeof text, s->settings.mqtt_host);
+    if (!split(text, names, BROKERS_MAX, &count) || (count > 0 && count != brokers))
+        return why_set(why, ERR_CONFIG, "--mqtt-host must name %u hosts, one for each broker, in their order", brokers);
+    for (unsigned i = 0; i < brokers; i++) {
+        const char *name = count > 0 ? names[i] : s->broker_count > 0 ? s->brokers[i].host : s->hosts[0];
+        bool has_port = strchr(name, ':') != NULL || s->broker_count > 0 || s->settings.mqtt_port == MQTT_PORT;
+        snprintf(s->mqtt_hosts[i], sizeof s->mqtt_hosts[i], has_port ? "%s" : "%s:%d", name, s->settings.mqtt_port);
+        s->mqtt_host_list[i] = s->mqtt_hosts[i];
+    }
+    s->mqtt_host_count = brokers;
+    return ERR_NONE;
+}
+
 static enum err names_up(struct server *s, struct why *why)
 {
-    const struct settings *c = &s->settings;
-    static const int MQTT_PORT = 8883;
-    char *save = NULL, *names = strdup(c->host);
-    for (char *name = names ? strtok_r(names, ", ", &save) : NULL; name; name = strtok_r(NULL, ", ", &save)) {
-        if (s->host_count == HOSTS_MAX) {
-            free(names);
-            return why_set(why, ERR_CONFIG, "more than %d names in --host", HOSTS_MAX);
-        }
-        s->hosts[s->host_count++] = strdup(name);
-    }
-    free(names);
+    char text[sizeof s->settings.host], *names[HOSTS_MAX];
+    text_copy(text, sizeof text, s->settings.host);
+    if (!split(text, names, HOSTS_MAX, &s->host_count))
+        return why_set(why, ERR_CONFIG, "more than %d names in --host", HOSTS_MAX);
+    for (unsigned i = 0; i < s->host_count; i++)
+        s->hosts[i] = strdup(names[i]);
     if (s->host_count == 0)
         return why_set(why, ERR_CONFIG, "--host must name this server");
-    snprintf(s->public_url, sizeof s->public_url, "https://%s:%d", s->hosts[0], c->https_port);
-    const char *mqtt = c->mqtt_host[0] ? c->mqtt_host : s->hosts[0];
-    snprintf(s->mqtt_host, sizeof s->mqtt_host, c->mqtt_port == MQTT_PORT ? "%s" : "%s:%d", mqtt, c->mqtt_port);
-    return ERR_NONE;
+    snprintf(s->public_url, sizeof s->public_url, "https://%s:%d", s->hosts[0], s->settings.https_port);
+    enum err err = read_brokers(s, why);
+    return err ? err : name_mqtt_hosts(s, why);
 }
 
 static void names_down(struct server *s)
@@ -165,14 +267,20 @@ static void names_down(struct server *s)
 
 static enum err keys_up(struct server *s, struct why *why)
 {
-    char path[512];
-    const char *names[HOSTS_MAX + 1];
+    char path[512], brokers[BROKERS_MAX][280];
+    const char *names[HOSTS_MAX + BROKERS_MAX];
     unsigned count = 0;
     for (; count < s->host_count; count++)
         names[count] = s->hosts[count];
-    if (s->settings.mqtt_host[0])
-        names[count++] = s->settings.mqtt_host;
-    path_in(s, "keys", path, sizeof path);
+    for (unsigned i = 0; i < s->mqtt_host_count; i++) {
+        text_copy(brokers[i], sizeof brokers[i], s->mqtt_hosts[i]);
+        brokers[i][strcspn(brokers[i], ":")] = '\0';
+        names[count++] = brokers[i];
+    }
+    if (s->settings.keys[0])
+        text_copy(path, sizeof path, s->settings.keys);
+    else
+        path_in(s, "keys", path, sizeof path);
     return keys_open(&s->keys, path, names, count, &s->entropy, system_now(), why);
 }
 
@@ -181,28 +289,77 @@ static void keys_down(struct server *s)
     keys_close(&s->keys);
 }
 
+/* --- what other servers tell, from the store's thread ---- */
+
+static struct server *of_listener(struct postgres_listener *l)
+{
+    return (struct server *)(void *)((char *)l - offsetof(struct server, listener));
+}
+
+static void others_ring(struct postgres_listener *l)
+{
+    ring(&of_listener(l)->bell);
+}
+
+static void others_change_people(struct postgres_listener *l)
+{
+    fleet_people_changed(&of_listener(l)->fleet);
+}
+
+static void others_change_gate(struct postgres_listener *l)
+{
+    struct server *s = of_listener(l);
+    pthread_mutex_lock(&s->bell_lock);
+    bool has_gate = s->has_gate;
+    pthread_mutex_unlock(&s->bell_lock);
+    if (has_gate)
+        s->gate.port.changed(&s->gate.port);
+}
+
+static void others_are_gone(struct postgres_listener *l, int64_t server)
+{
+    struct server *s = of_listener(l);
+    pthread_mutex_lock(&s->bell_lock);
+    if (s->bus != NULL)
+        bus_inherit(s->bus, server);
+    else if (s->heirloom_count < HEIRLOOMS_MAX)
+        s->heirlooms[s->heirloom_count++] = server;
+    pthread_mutex_unlock(&s->bell_lock);
+}
+
 static enum err store_up(struct server *s, struct why *why)
 {
     char path[512];
-    path_in(s, "pluvio.db", path, sizeof path);
-    enum err err = sqlite_store_open(&s->store, path, &s->log, why);
+    enum err err;
+    pthread_mutex_init(&s->bell_lock, NULL);
+    s->listener = (struct postgres_listener){others_ring, others_change_people, others_change_gate, others_are_gone};
+    if (s->settings.store[0]) {
+        err = postgres_store_open(&s->postgres, s->settings.store, &s->listener, &s->log, why);
+        s->store = err ? NULL : postgres_store_port(s->postgres);
+    } else {
+        path_in(s, "pluvio.db", path, sizeof path);
+        err = sqlite_store_open(&s->sqlite, path, &s->log, why);
+        s->store = err ? NULL : sqlite_store_port(s->sqlite);
+    }
     path_in(s, "images", path, sizeof path);
     return err ? err : blob_folder_open(&s->blob, path, why);
 }
 
 static void store_down(struct server *s)
 {
-    sqlite_store_close(s->store);
+    sqlite_store_close(s->sqlite);
+    postgres_store_close(s->postgres);
 }
 
 static enum err fleet_up(struct server *s, struct why *why)
 {
     s->bell.ring = ring;
-    pthread_mutex_init(&s->bell_lock, NULL);
-    fleet_init(&s->fleet, sqlite_store_port(s->store), &s->entropy, &s->log, &s->bell);
+    fleet_init(&s->fleet, s->store, &s->entropy, &s->log, &s->bell);
     enum err err = settings_budgets(&s->settings, &s->fleet.policy, why);
     s->fleet.policy.needs_two = strcmp(s->settings.four_eyes, "yes") == 0;
-    return err ? err : fleet_start(&s->fleet, system_now(), why);
+    s->fleet.policy.broker_count = s->broker_count;
+    /* A broker of our own ended with us; of others we hear when we are connected. */
+    return err || s->broker_count > 0 ? err : fleet_start(&s->fleet, 0, system_now(), why);
 }
 
 static void fleet_down(struct server *s)
@@ -216,7 +373,15 @@ static bool is_ready(struct rest_health *health, const char **missing)
     pthread_mutex_lock(&s->bell_lock);
     bool is_connected = bus_is_connected(s->bus);
     pthread_mutex_unlock(&s->bell_lock);
-    *missing = "the broker is not connected";
+    if (atomic_load(&s->is_draining)) {
+        *missing = "this server is about to end";
+        return false;
+    }
+    if (!fleet_outbox_is_ours(&s->fleet)) {
+        *missing = "the database does not answer";
+        return false;
+    }
+    *missing = s->broker_count > 1 ? "a broker is not connected" : "the broker is not connected";
     return is_connected;
 }
 
@@ -245,7 +410,7 @@ static void runner_make(struct server *s)
     char folder[512], program[512];
     path_in(s, "simulators", folder, sizeof folder);
     beside("pluvio-fleet", program, sizeof program);
-    if (runner_init(&s->runner, folder, program, s->mqtt_host, s->keys.ca_pem, &s->log))
+    if (runner_init(&s->runner, folder, program, s->mqtt_hosts[0], s->keys.ca_pem, &s->log))
         s->rest.runner = &s->runner.port;
 }
 
@@ -259,7 +424,8 @@ static enum err rest_up(struct server *s, struct why *why)
                             .entropy = &s->entropy,
                             .log = &s->log,
                             .public_url = s->public_url,
-                            .mqtt_host = s->mqtt_host,
+                            .mqtt_hosts = s->mqtt_host_list,
+                            .mqtt_host_count = s->mqtt_host_count,
                             .version = PLUVIO_VERSION,
                             .pages = web_pages,
                             .scratch = &s->scratch.port,
@@ -296,7 +462,11 @@ static enum err rest_up(struct server *s, struct why *why)
     s->rest.tallies = &s->tallies;
     runner_make(s);
     s->rest.gate = &s->gate.port;
-    return gate_init(&s->gate, s->settings.data, &s->fleet, &s->keys, &s->log, why);
+    enum err err = gate_init(&s->gate, s->settings.data, &s->fleet, &s->keys, &s->log, why);
+    pthread_mutex_lock(&s->bell_lock);
+    s->has_gate = err == ERR_NONE;
+    pthread_mutex_unlock(&s->bell_lock);
+    return err;
 }
 
 /* RainMaker's password rule: upper case, lower case, a digit, no blanks. */
@@ -380,6 +550,8 @@ static void default_plugin(struct server *s)
 static enum err broker_up(struct server *s, struct why *why)
 {
     char folder[512];
+    if (s->broker_count > 0)
+        return ERR_NONE; /* they are elsewhere */
     path_in(s, "broker", folder, sizeof folder);
     default_plugin(s);
     struct broker_config config = {.folder = folder,
@@ -397,33 +569,72 @@ static enum err broker_up(struct server *s, struct why *why)
 
 static void broker_down(struct server *s)
 {
+    if (s->broker_count > 0)
+        return;
     gate_tell_broker(&s->gate, NULL);
     broker_stop(&s->broker);
 }
 
+static int64_t server_number(void *of)
+{
+    return postgres_store_server(of);
+}
+
 static enum err bus_up(struct server *s, struct why *why)
 {
-    struct bus_config config = {&s->fleet,         &s->urls,  &s->blob.port, &s->log, s->broker.socket_path,
-                                s->settings.fault, &s->counts};
+    static struct bus_broker own;
+    bool is_shared = s->broker_count > 0;
+    own = (struct bus_broker){.host = s->broker.socket_path};
+    const struct settings *c = &s->settings;
+    struct bus_config config = {.fleet = &s->fleet,
+                                .urls = &s->urls,
+                                .blob = &s->blob.port,
+                                .log = &s->log,
+                                .brokers = is_shared ? s->brokers : &own,
+                                .broker_count = is_shared ? s->broker_count : 1,
+                                .is_shared = is_shared,
+                                .ca = c->broker_ca[0] ? c->broker_ca : s->keys.ca_cert,
+                                .cert = c->broker_cert[0] ? c->broker_cert : NULL,
+                                .key = c->broker_key[0] ? c->broker_key : NULL,
+                                .server = is_shared && s->postgres ? server_number : NULL,
+                                .of = s->postgres,
+                                .denied = is_shared ? s->gate.denied : NULL,
+                                .fault = s->settings.fault,
+                                .counts = &s->counts};
     struct bus_thread *bus = NULL;
     enum err err = bus_start(&bus, &config, why);
     connect_bell(s, bus, s->http);
     bus_ring(bus); /* what was written before it could be rung */
+    if (is_shared)
+        gate_tell_bus(&s->gate, err == ERR_NONE ? bus : NULL);
+    pthread_mutex_lock(&s->bell_lock);
+    for (unsigned i = 0; i < s->heirloom_count; i++)
+        bus_inherit(bus, s->heirlooms[i]);
+    s->heirloom_count = 0;
+    pthread_mutex_unlock(&s->bell_lock);
     return err;
 }
 
 static void bus_down(struct server *s)
 {
     struct bus_thread *bus = s->bus;
+    gate_tell_bus(&s->gate, NULL);
     connect_bell(s, NULL, s->http);
     bus_stop(bus);
+}
+
+static bool leads(struct hooks_leader *leader)
+{
+    struct server *s = (struct server *)(void *)((char *)leader - offsetof(struct server, leader));
+    return postgres_store_leads(s->postgres);
 }
 
 static enum err hooks_up(struct server *s, struct why *why)
 {
     struct hooks *hooks = NULL;
-    enum err err =
-        hooks_start(&hooks, &s->fleet, &s->keys, strcmp(s->settings.webhook_loopback, "yes") == 0, &s->log, why);
+    s->leader.leads = leads;
+    enum err err = hooks_start(&hooks, &s->fleet, &s->keys, strcmp(s->settings.webhook_loopback, "yes") == 0,
+                               s->postgres ? &s->leader : NULL, &s->log, why);
     pthread_mutex_lock(&s->bell_lock);
     s->hooks = hooks;
     pthread_mutex_unlock(&s->bell_lock);
@@ -472,6 +683,21 @@ static void wait_for_signal(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigwait(&set, &signal);
+}
+
+/* Whoever divides the work asks /readyz, and sends nothing more; a second signal ends the wait. */
+static void drain(struct server *s)
+{
+    sigset_t set;
+    struct timespec wait = {.tv_sec = s->settings.drain};
+    if (s->settings.drain == 0)
+        return;
+    atomic_store(&s->is_draining, true);
+    log_line(&s->log, LOG_INFO, "main", "not ready any more; ends in %d s", s->settings.drain);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigtimedwait(&set, NULL, &wait);
 }
 
 /* Before any thread starts, so that all of them inherit it. */
@@ -526,9 +752,14 @@ int main(int argc, char **argv)
         if ((err = parts[up].up(s, &why)) != ERR_NONE)
             log_line(&s->log, LOG_DEBUG, "main", "part %s failed", parts[up].name);
     if (err == ERR_NONE) {
-        log_line(&s->log, LOG_INFO, "main", "ready: %s, nodes on mqtts://%s:%d", s->public_url, s->hosts[0],
-                 s->settings.mqtt_port);
+        if (s->broker_count > 0)
+            log_line(&s->log, LOG_INFO, "main", "ready: %s, nodes on mqtts://%s%s", s->public_url, s->mqtt_hosts[0],
+                     s->broker_count > 1 ? " and other brokers" : "");
+        else
+            log_line(&s->log, LOG_INFO, "main", "ready: %s, nodes on mqtts://%s:%d", s->public_url, s->hosts[0],
+                     s->settings.mqtt_port);
         wait_for_signal();
+        drain(s);
         log_line(&s->log, LOG_INFO, "main", "stopping");
     } else
         fprintf(stderr, "pluviod: %s\n", why_text(&why, err));

@@ -45,8 +45,41 @@ static const struct setting {
     {"node-port", PORT(node_port), "8444", "PORT", "HTTPS for nodes, with their certificates; 0: none (default: 8444)",
      2},
     {"mqtt-port", PORT(mqtt_port), "8883", "PORT", "MQTT over TLS, for nodes (default: 8883)", 2},
-    {"mqtt-host", TEXT(mqtt_host), "", "NAME",
-     "Host that nodes are told to connect to (default: the first name of --host)", 2},
+    {"mqtt-host", TEXT(mqtt_host), "", "NAMES",
+     "Host that nodes are told to connect to, with :PORT when it is not 8883 (default: the first name of --host, or "
+     "that "
+     "of the broker); with several brokers one for each, comma-separated, in their order",
+     2},
+    {"keys", TEXT(keys), "", "FOLDER",
+     "Folder of the authority's and the server's keys; servers side by side have the same (default: keys in --data)",
+     6},
+    {"store", TEXT(store), "", "URL",
+     "Database: postgres://USER:PASSWORD@HOST/DATABASE, for any number of servers side by side (default: SQLite in "
+     "--data)",
+     6},
+    {"blob", TEXT(blob), "", "URL",
+     "Where images lie: an S3-compatible store, "
+     "s3+https://HOST[:PORT]/BUCKET[/PREFIX][?region=R&style=path|host&redirect="
+     "yes|no] (default: a folder in --data)",
+     6},
+    {"blob-key-file", TEXT(blob_key_file), "", "FILE",
+     "File with the access key's id and the secret, a line each (default: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)",
+     6},
+    {"broker", TEXT(broker), "", "URLS",
+     "MQTT 5 brokers elsewhere, mqtts://USER:PASSWORD@HOST:PORT, comma-separated: nodes are divided among them, "
+     "servers "
+     "share them (default: a mosquitto of our own)",
+     6},
+    {"broker-ca", TEXT(broker_ca), "", "FILE", "Authority of the brokers' certificates (default: our own)", 6},
+    {"broker-cert", TEXT(broker_cert), "", "FILE", "Our certificate at brokers that want one", 6},
+    {"broker-key", TEXT(broker_key), "", "FILE", "Its key", 6},
+    {"drain", PORT(drain), "0", "SECONDS",
+     "At the end: answer that we are not ready for so long, before nothing is answered any more (default: 0)", 6},
+    {"write-broker", TEXT(write_broker), "", "FOLDER",
+     "Write what a mosquitto elsewhere needs (configuration, certificates, plugin), and end; its URL for --broker is "
+     "printed",
+     6},
+    {"broker-port", PORT(broker_port), "8884", "PORT", "With --write-broker: the port for servers (default: 8884)", 6},
     {"admin-user", TEXT(admin_user), "admin@localhost", "NAME",
      "Name of the administrator made at first start (default: admin@localhost)", 3},
     {"sign-up", TEXT(sign_up), "closed", "open|closed",
@@ -190,8 +223,13 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
 
 static void read_command_line(struct command_line *line, int argc, char **argv)
 {
-    static const char *const titles[] = {
-        NULL, "General:", "Where it listens:", "Accounts and parts:", "Budgets over all jobs:", "Tests:"};
+    static const char *const titles[] = {NULL,
+                                         "General:",
+                                         "Where it listens:",
+                                         "Accounts and parts:",
+                                         "Budgets over all jobs:",
+                                         "Tests:",
+                                         "More than one machine:"};
     struct argp_option options[COUNT + 8];
     size_t n = 0;
     int group = 0;

@@ -93,7 +93,7 @@ static enum err verify(struct rest *rest, struct rest_request *q, const struct j
     if (err == ERR_NONE) {
         struct json_out out = answer(p);
         json_out_text(&out, "certificate", cert);
-        json_out_text(&out, "mqtt_host", rest->mqtt_host);
+        json_out_text(&out, "mqtt_host", rest_mqtt_host(rest, claim.node_id));
         json_out_end_object(&out);
     }
     free(cert);

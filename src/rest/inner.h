@@ -242,7 +242,8 @@ enum err change_tags(struct rest *rest, const char *node_id, const struct json *
                      struct why *why);
 
 /* What a node needs to connect: certificate and key, whom to trust, and where. */
-void write_credentials(struct json_out *out, const struct rest *rest, const char *cert, const char *key);
+void write_credentials(struct json_out *out, const struct rest *rest, const char *node_id, const char *cert,
+                       const char *key);
 
 /* Keeps the public key of a node's certificate, by which the node can prove itself later. */
 enum err remember_key(struct rest *rest, const char *node_id, const char *cert, struct why *why);

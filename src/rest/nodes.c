@@ -137,9 +137,10 @@ HANDLER(get_nodes)
     return err;
 }
 
-void write_credentials(struct json_out *out, const struct rest *rest, const char *cert, const char *key)
+void write_credentials(struct json_out *out, const struct rest *rest, const char *node_id, const char *cert,
+                       const char *key)
 {
-    json_out_text(out, "mqtt_host", rest->mqtt_host);
+    json_out_text(out, "mqtt_host", rest_mqtt_host(rest, node_id));
     json_out_text(out, "client_cert", cert);
     json_out_text(out, "client_key", key);
     json_out_text(out, "ca_cert", rest->keys->ca_pem);
@@ -180,7 +181,7 @@ HANDLER(post_node)
     if (err == ERR_NONE) {
         struct json_out out = answer_success(p);
         json_out_text(&out, "node_id", node.id);
-        write_credentials(&out, rest, cert, key);
+        write_credentials(&out, rest, node.id, cert, key);
         json_out_end_object(&out);
     }
     free(cert);

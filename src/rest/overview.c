@@ -122,7 +122,7 @@ HANDLER(get_settings)
     struct json_out out = answer(p);
     json_out_text(&out, "version", rest->version);
     json_out_text(&out, "url", rest->public_url);
-    json_out_text(&out, "mqtt_host", rest->mqtt_host);
+    json_out_text(&out, "mqtt_host", rest_mqtt_host(rest, NULL));
     json_out_bool(&out, "simulates", rest->runner != NULL);
     json_out_array(&out, "policies");
     write_policy(&out, "four-eyes", "yes/no", f->needs_two, "A job waits until a second person approves it");

@@ -635,9 +635,9 @@ HANDLER(get_mqtt_host)
 {
     (void)q, (void)why;
     struct json_out out = answer(p);
-    json_out_text(&out, "mqtt_host", rest->mqtt_host);
+    json_out_text(&out, "mqtt_host", rest_mqtt_host(rest, NULL));
     /* Nothing here gives out credentials for video; the makers' command line wants a name all the same (B.2). */
-    json_out_text(&out, "mqtt_cred_host", rest->mqtt_host);
+    json_out_text(&out, "mqtt_cred_host", rest_mqtt_host(rest, NULL));
     json_out_end_object(&out);
     return ERR_NONE;
 }
@@ -653,4 +653,20 @@ HANDLER(get_health)
     json_out_text(&out, "version", rest->version);
     json_out_end_object(&out);
     return ERR_NONE;
+}
+
+const char *rest_mqtt_host(const struct rest *rest, const char *node_id)
+{
+    char text[NODE_ID_SIZE + 300];
+    unsigned best = 0;
+    uint64_t most = 0;
+    for (unsigned i = 0; node_id != NULL && i < rest->mqtt_host_count; i++) {
+        snprintf(text, sizeof text, "%s@%s", node_id, rest->mqtt_hosts[i]);
+        uint64_t weight = text_hash(text);
+        if (weight > most) {
+            most = weight;
+            best = i;
+        }
+    }
+    return rest->mqtt_hosts[best];
 }

@@ -174,7 +174,9 @@ struct rest {
     struct entropy *entropy;
     struct log *log;
     const char *public_url; /* "https://localhost:8443", in URLs given to nodes and clients */
-    const char *mqtt_host;  /* what nodes connect to, with ":port" when that is not 8883 */
+    /* What nodes connect to, with ":port" when that is not 8883; each node to one of them. */
+    const char *const *mqtt_hosts;
+    unsigned mqtt_host_count;
     const char *version;
     const struct web_page *pages; /* the dashboard; ends with path NULL */
     struct sim_scratch *scratch;  /* for dry runs; NULL: there are none */
@@ -222,6 +224,9 @@ void rest_webhook_sign(const struct keys *keys, const struct webhook *hook, stru
 
 void rest_response_init(struct rest_response *p);
 void rest_response_deinit(struct rest_response *p);
+
+/* Which of the brokers is a node's; NULL: that of nobody in particular.  The others keep theirs when one is added. */
+const char *rest_mqtt_host(const struct rest *rest, const char *node_id);
 
 /* The URL a node downloads an image from, signed, valid for a day. */
 void rest_image_url(const struct rest *rest, const struct image *image, time_ms now, char *to, size_t size);

@@ -123,7 +123,7 @@ HANDLER(post_simulator)
         struct json_out out = answer_success(p);
         json_out_text(&out, "simulator", name);
         json_out_int(&out, "node_count", count);
-        write_credentials(&out, rest, cert, key);
+        write_credentials(&out, rest, name, cert, key);
         json_out_end_object(&out);
     }
     free(cert);

@@ -114,8 +114,8 @@ void sim_server_takes(struct sim *s, struct sim_node *n, enum topic_kind topic, 
 
 void sim_server_notices(struct sim *s, struct sim_node *n, bool is_listening)
 {
-    enum err err = is_listening ? fleet_on_subscribed(&s->fleet, n->id, NULL, sim_server_now(s), NULL)
-                                : fleet_on_presence(&s->fleet, n->id, false, sim_server_now(s), NULL);
+    enum err err = is_listening ? fleet_on_subscribed(&s->fleet, 0, n->id, NULL, sim_server_now(s), NULL)
+                                : fleet_on_presence(&s->fleet, 0, n->id, false, sim_server_now(s), NULL);
     if (!has_crashed(s, err))
         stepped(s);
 }

@@ -260,7 +260,7 @@ static void start_server(struct sim *s)
     s->server_back_at = 0;
     fleet_init(&s->fleet, s->store, &s->entropy.port, s->config.log, NULL);
     s->fleet.policy = s->config.policy;
-    fleet_start(&s->fleet, sim_server_now(s), NULL);
+    fleet_start(&s->fleet, 0, sim_server_now(s), NULL);
     sim_tick_later(s, s->now);
 }
 
@@ -268,7 +268,7 @@ static void broker_back(struct sim *s)
 {
     s->broker_back_at = 0;
     if (s->server_back_at == 0)
-        fleet_start(&s->fleet, sim_server_now(s), NULL);
+        fleet_start(&s->fleet, 0, sim_server_now(s), NULL);
     sim_put(s, (struct sim_event){.at_ms = around(s, s->config.broker_down_ms), .kind = SIM_BROKER_STOPS});
 }
 
@@ -393,7 +393,7 @@ enum err sim_new(struct sim **sim, const struct sim_config *config, struct fleet
     s->options.autofetch_period_ms = config->fetch_period_ms;
     fleet_init(&s->fleet, store, &s->entropy.port, config->log, NULL);
     s->fleet.policy = config->policy;
-    enum err err = fleet_start(&s->fleet, sim_server_now(s), why);
+    enum err err = fleet_start(&s->fleet, 0, sim_server_now(s), why);
     for (unsigned i = 0; err == ERR_NONE && i < config->nodes; i++)
         err = make_node(s, i, why);
     if (err == ERR_NONE)

@@ -71,13 +71,44 @@ bool simulator_speaks_for(const char *simulator, const char *node_id)
     return simulator_is_name(simulator) && strncmp(simulator, node_id, len) == 0 && node_id[len] == '-';
 }
 
+/* Topics that tell of a node: `+` is any level, `%` the node's id. */
+static const struct {
+    const char *pattern, *notice;
+} notices[] = {
+    {TOPIC_NOTICE_PREFIX "%/otaurl", TOPIC_NOTICE_SUBSCRIBED},
+    {TOPIC_NOTICE_PREFIX "%/disconnected", TOPIC_NOTICE_GONE},
+    {TOPIC_NOTICE_PREFIX "%/connected", TOPIC_NOTICE_CONNECTED},
+    {"$aws/events/subscriptions/subscribed/%", TOPIC_NOTICE_SUBSCRIBED},
+    {"$aws/events/presence/connected/%", TOPIC_NOTICE_CONNECTED},
+    {"$aws/events/presence/disconnected/%", TOPIC_NOTICE_GONE},
+    {"$SYS/brokers/+/clients/%/connected", TOPIC_NOTICE_CONNECTED},
+    {"$SYS/brokers/+/clients/%/disconnected", TOPIC_NOTICE_GONE},
+};
+
+static bool fits(const char *pattern, const char *text, char node_id[NODE_ID_SIZE])
+{
+    for (; *pattern; pattern++) {
+        if (*pattern != '%' && *pattern != '+') {
+            if (*text++ != *pattern)
+                return false;
+            continue;
+        }
+        size_t len = strcspn(text, "/");
+        if (*pattern == '%') {
+            if (len == 0 || len >= NODE_ID_SIZE)
+                return false;
+            memcpy(node_id, text, len);
+            node_id[len] = '\0';
+        }
+        text += len;
+    }
+    return *text == '\0';
+}
+
 const char *topic_notice(const char *text, char node_id[NODE_ID_SIZE])
 {
-    size_t prefix = strlen(TOPIC_NOTICE_PREFIX);
-    const char *slash = strncmp(text, TOPIC_NOTICE_PREFIX, prefix) == 0 ? strchr(text + prefix, '/') : NULL;
-    if (slash == NULL || (size_t)(slash - text) - prefix >= NODE_ID_SIZE)
-        return NULL;
-    memcpy(node_id, text + prefix, (size_t)(slash - text) - prefix);
-    node_id[(size_t)(slash - text) - prefix] = '\0';
-    return slash + 1;
+    for (size_t i = 0; i < sizeof notices / sizeof notices[0]; i++)
+        if (fits(notices[i].pattern, text, node_id))
+            return notices[i].notice;
+    return NULL;
 }

@@ -299,12 +299,15 @@ struct publisher {
     size_t bytes;
 };
 
-static bool publish(struct bus *bus, const char *topic, struct bytes payload, int *message_id)
+static enum bus_sent publish(struct bus *bus, unsigned broker, const char *topic, struct bytes payload, int *message_id)
 {
     struct publisher *p = (struct publisher *)bus;
+    (void)broker;
     p->sent++;
     p->bytes += payload.len;
-    return mosquitto_publish(p->client, message_id, topic, (int)payload.len, payload.at, 1, false) == MOSQ_ERR_SUCCESS;
+    return mosquitto_publish(p->client, message_id, topic, (int)payload.len, payload.at, 1, false) == MOSQ_ERR_SUCCESS
+               ? BUS_SENT
+               : BUS_FULL;
 }
 
 static void image_url(struct link_urls *urls, const struct image *image, time_ms now, char *to, size_t size)
@@ -326,7 +329,7 @@ static void on_publish(struct mosquitto *m, void *user, int id)
     (void)m;
     p->acknowledged++;
     if (p->link != NULL)
-        link_acknowledged(p->link, id);
+        link_acknowledged(p->link, 0, id);
 }
 
 static void turn(struct publisher *p)
@@ -394,7 +397,7 @@ static double push_bare(const char *socket, int64_t count, int64_t nodes, size_t
         while (p.sent < count && p.sent - p.acknowledged < LINK_IN_FLIGHT) {
             node_id(id, p.sent, nodes);
             snprintf(topic, sizeof topic, "node/%s/otaurl", id);
-            publish(&p.bus, topic, bytes_of(payload, bytes), &message_id);
+            publish(&p.bus, 0, topic, bytes_of(payload, bytes), &message_id);
         }
         turn(&p);
     }

@@ -47,9 +47,9 @@ static void an_offer_is_not_repeated_on_a_connection(void **state)
     rig_fetch(r, "n1", "1.0");
     assert_int_equal(rig_outbox(r), 0);
     r->now += 1000;
-    fleet_on_presence(&r->fleet, "n1", false, r->now, NULL);
+    fleet_on_presence(&r->fleet, 0, "n1", false, r->now, NULL);
     r->now += 1000;
-    assert_int_equal(fleet_on_subscribed(&r->fleet, "n1", NULL, r->now, NULL), ERR_NONE);
+    assert_int_equal(fleet_on_subscribed(&r->fleet, 0, "n1", NULL, r->now, NULL), ERR_NONE);
     assert_int_equal(rig_outbox(r), 1); /* what was sent while it was away is lost */
     rig_drain(r);
     r->now += 5000;
@@ -65,10 +65,10 @@ static void a_node_killed_while_downloading_gets_the_job_again(void **state)
     rig_drain(r);
     rig_report(r, "n1", job.id, REPORT_IN_PROGRESS, "Downloading Firmware Image");
     r->now += 2000;
-    fleet_on_presence(&r->fleet, "n1", false, r->now, NULL);
+    fleet_on_presence(&r->fleet, 0, "n1", false, r->now, NULL);
     r->now += 2000;
     rig_config(r, "n1", "1.0");
-    fleet_on_subscribed(&r->fleet, "n1", NULL, r->now, NULL);
+    fleet_on_subscribed(&r->fleet, 0, "n1", NULL, r->now, NULL);
     assert_int_equal(rig_outbox(r), 0); /* it might only have reconnected, and be working */
     r->now += 5000;
     rig_fetch(r, "n1", "1.0");

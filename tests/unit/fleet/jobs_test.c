@@ -276,7 +276,7 @@ static void an_audience_is_counted_before_the_start(void **state)
     rig_node(r, "n1", "1.0");
     rig_node(r, "n2", "1.0");
     rig_node(r, "n3", "2.0");
-    fleet_on_presence(&r->fleet, "n2", false, r->now, NULL);
+    fleet_on_presence(&r->fleet, 0, "n2", false, r->now, NULL);
     struct image image = rig_image(r, "two", "2.0");
     struct job_order o = {.name = "x", .image_id = image.id, .is_for_everyone = true, .exclude = "id = n1"};
     assert_int_equal(fleet_job_audience(&r->fleet, &o, r->now, &a, NULL), ERR_NONE);
@@ -337,7 +337,7 @@ static void the_fleet_is_tallied_by_kind(void **state)
     rig_node(r, "n2", "2.0");
     rig_node(r, "n3", "1.0");
     fleet_node_add(&r->fleet, "n4", r->now, &node, NULL);
-    fleet_on_presence(&r->fleet, "n2", false, r->now, NULL);
+    fleet_on_presence(&r->fleet, 0, "n2", false, r->now, NULL);
     assert_int_equal(fleet_tally(&r->fleet, t, NULL), ERR_NONE);
     assert_int_equal(t->nodes, 4);
     assert_int_equal(t->online, 2);
@@ -616,9 +616,9 @@ static void users_say_yes(void **state)
     assert_string_equal(got.id, first.id);
     assert_int_equal(err_rainmaker_code(fleet_approve(&r->fleet, "n2", first.id, r->now, NULL)), 105036);
     assert_int_equal(err_rainmaker_code(fleet_approve(&r->fleet, "n1", other.id, r->now, NULL)), 105061);
-    fleet_on_presence(&r->fleet, "n1", false, r->now, NULL);
+    fleet_on_presence(&r->fleet, 0, "n1", false, r->now, NULL);
     assert_int_equal(err_rainmaker_code(fleet_approve(&r->fleet, "n1", first.id, r->now, NULL)), 102001);
-    fleet_on_subscribed(&r->fleet, "n1", "10.0.0.1", r->now, NULL);
+    fleet_on_subscribed(&r->fleet, 0, "n1", "10.0.0.1", r->now, NULL);
     assert_int_equal(rig_outbox(r), 0);
     assert_int_equal(fleet_approve(&r->fleet, "n1", first.id, r->now, NULL), ERR_NONE);
     assert_int_equal(rig_outbox(r), 1);
@@ -660,7 +660,7 @@ static void few_nodes_of_a_network_at_a_time(void **state)
     assert_int_equal(v.decision, DECIDE_NETWORK);
     assert_in_range(v.next_at, r->now + 30000, r->now + 90000);
     assert_int_equal(err_rainmaker_code(fleet_fetch_now(&r->fleet, "n4", r->now, &job, &got, &v, NULL)), 105076);
-    fleet_on_subscribed(&r->fleet, "n4", "10.0.0.9", r->now, NULL); /* the broker's word serves as well */
+    fleet_on_subscribed(&r->fleet, 0, "n4", "10.0.0.9", r->now, NULL); /* the broker's word serves as well */
     assert_int_equal(rig_execution(r, made.id, "n4").state, EX_OFFERED);
     rig_report(r, "n0", made.id, REPORT_SUCCESS, "OTA Upgrade finished and verified successfully");
     assert_int_equal(fleet_fetch_now(&r->fleet, "n3", r->now, &job, &got, &v, NULL), ERR_NONE);

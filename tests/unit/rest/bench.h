@@ -79,12 +79,14 @@ static inline int set_up(void **state)
     snprintf(path, sizeof path, "%s/images", b->folder);
     assert_int_equal(blob_folder_open(&b->blob, path, NULL), ERR_NONE);
     b->scratch = (struct sim_scratch){open_scratch, close_scratch};
+    static const char *const hosts[] = {"h"};
     b->rest = (struct rest){.fleet = &b->r->fleet,
                             .blob = &b->blob.port,
                             .keys = &b->keys,
                             .entropy = &b->entropy.entropy,
                             .public_url = "https://h:8443",
-                            .mqtt_host = "h",
+                            .mqtt_hosts = hosts,
+                            .mqtt_host_count = 1,
                             .version = "test",
                             .pages = none,
                             .scratch = &b->scratch};

@@ -735,7 +735,7 @@ static void a_job_is_planned_changed_and_explained(void **state)
     struct fake f = {.q = {.method = "GET", .path = "/v1/node/otafetch", .listener = REST_NODES, .node_id = "n1"}};
     assert_int_equal(ask(b, &f, body, sizeof body), 400);
     assert_non_null(strstr(body, "105076"));
-    fleet_on_subscribed(&b->r->fleet, "n1", "10.0.0.1", b->r->now, NULL);
+    fleet_on_subscribed(&b->r->fleet, 0, "n1", "10.0.0.1", b->r->now, NULL);
     rig_report(b->r, "n1", id, REPORT_SUCCESS, "OTA Upgrade finished and verified successfully");
     for (int i = 0; i < 10; i++) {
         time_ms next;
