@@ -66,7 +66,7 @@ static enum err folder_remove(struct blob_store *port, const char *sha256, struc
     return ERR_NONE;
 }
 
-static const struct blob_store_ops ops = {folder_take, folder_open, folder_remove};
+static const struct blob_store_ops ops = {folder_take, folder_open, folder_remove, NULL};
 
 enum err blob_folder_open(struct blob_folder *b, const char *path, struct why *why)
 {

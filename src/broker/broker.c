@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -128,34 +129,49 @@ static const char acl[] =
     "pattern read $aws/things/%u/streams/+/data/+\n"
     "pattern read $aws/things/%u/streams/+/rejected/+\n";
 
-static enum err write_config(struct broker *b, const struct broker_config *c, struct why *why)
+/* The listener that servers use. */
+struct door {
+    const char *user, *password_file; /* NULL: a Unix socket, for one server on this machine */
+    int port;
+};
+
+static enum err write_config(struct broker *b, const struct broker_config *c, const struct door *door, struct why *why)
 {
-    char text[4096], path[KEYS_PATH_SIZE];
+    char text[4096], path[KEYS_PATH_SIZE], server[200] = "";
     struct text t;
     enum err err;
     text_init(&t, text, sizeof text);
     text_add(&t, "per_listener_settings true\nlog_dest stderr\nlog_type error\nlog_type warning\nlog_timestamp false\n"
                  "persistence false\nmax_inflight_messages 200\nset_tcp_nodelay true\n");
-    /* The server may fall behind a fleet that comes back at once; nodes' queues stay short. */
+    /* The servers may fall behind a fleet that comes back at once; nodes' queues stay short. */
     text_add(&t, "max_queued_messages 0\nmax_queued_bytes %d\n", QUEUED_BYTES_MAX);
-    text_add(&t, "\nlistener 0 %s\nallow_anonymous true\nplugin %s\n", b->socket_path, b->plugin);
+    if (door->user == NULL)
+        text_add(&t, "\nlistener 0 %s\nallow_anonymous true\nplugin %s\n", b->socket_path, b->plugin);
+    else {
+        snprintf(server, sizeof server, "plugin_opt_server %s\n", door->user);
+        text_add(&t,
+                 "\nlistener %d%s%s\nallow_anonymous false\npassword_file %s\ncertfile %s/server.crt\n"
+                 "keyfile %s/server.key\ntls_version tlsv1.2\nplugin %s\n%smax_connections -1\n",
+                 door->port, *c->address ? " " : "", c->address, door->password_file, b->folder, b->folder, b->plugin,
+                 server);
+    }
     text_add(&t, "\nlistener %d%s%s\n", c->port, *c->address ? " " : "", c->address);
     text_add(&t, "cafile %s/ca.crt\ncapath %s/authorities\ncertfile %s/server.crt\nkeyfile %s/server.key\n", b->folder,
              b->folder, b->folder, b->folder);
     text_add(&t, "require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid "
                  "true\nallow_anonymous false\n");
-    text_add(&t,
-             "tls_version tlsv1.2\nacl_file %s/acl\nplugin %s\nplugin_opt_denied %s/denied\nmax_connections "
-             "-1\n",
-             b->folder, b->plugin, b->folder);
+    text_add(&t, "tls_version tlsv1.2\nacl_file %s/acl\nplugin %s\n%s", b->folder, b->plugin, server);
+    if (door->user == NULL)
+        text_add(&t, "plugin_opt_denied %s/denied\n", b->folder);
+    text_add(&t, "max_connections -1\n");
     if (t.is_cut)
         return why_set(why, ERR_CONFIG, "paths are too long for mosquitto's configuration");
     snprintf(path, sizeof path, "%s/acl", b->folder);
     if ((err = write_text(b, path, acl, why)) != ERR_NONE)
         return err;
-    static const char *const names[] = {"ca.crt", "denied", "server.crt", "server.key", "plugin.so"};
-    const char *const sources[] = {c->keys->ca_cert, c->denied, c->keys->server_cert, c->keys->server_key, c->plugin};
-    for (int i = 0; i < 5; i++) {
+    static const char *const names[] = {"ca.crt", "server.crt", "server.key", "plugin.so", "denied"};
+    const char *const sources[] = {c->keys->ca_cert, c->keys->server_cert, c->keys->server_key, c->plugin, c->denied};
+    for (int i = 0; i < (door->user ? 4 : 5); i++) {
         snprintf(path, sizeof path, "%s/%s", b->folder, names[i]);
         if ((err = copy(b, sources[i], path, why)) != ERR_NONE)
             return err;
@@ -249,13 +265,9 @@ static bool find_program(struct broker *b, const char *name)
     return false;
 }
 
-enum err broker_start(struct broker *b, const struct broker_config *c, struct log *log, struct why *why)
+/* What the child and a broker elsewhere have in common: owner, names, folder. */
+static enum err prepare(struct broker *b, const struct broker_config *c, struct why *why)
 {
-    *b = (struct broker){.log = log, .uid = geteuid(), .gid = getegid()};
-    pthread_mutex_init(&b->lock, NULL);
-    pthread_cond_init(&b->wake, NULL);
-    if (!find_program(b, c->program))
-        return why_set(why, ERR_CONFIG, "%s is not installed (Debian: apt-get install mosquitto)", c->program);
     if (access(c->plugin, R_OK) != 0)
         return why_set(why, ERR_CONFIG, "the broker plugin %s is missing", c->plugin);
     struct passwd *user = geteuid() == 0 ? getpwnam("mosquitto") : NULL;
@@ -263,23 +275,72 @@ enum err broker_start(struct broker *b, const struct broker_config *c, struct lo
         b->uid = user->pw_uid;
         b->gid = user->pw_gid;
     }
-    choose_folder(b, c->folder);
+    if (b->folder[0] == '\0')
+        choose_folder(b, c->folder);
     b->authorities = c->authorities;
     b->denied = c->denied;
     snprintf(b->config_path, sizeof b->config_path, "%s/mosquitto.conf", b->folder);
     snprintf(b->plugin, sizeof b->plugin, "%s/plugin.so", b->folder);
+    if (mkdir(b->folder, 0700) != 0 && errno != EEXIST)
+        return why_set(why, ERR_IO, "make the folder %s: %s", b->folder, strerror(errno));
+    return give(b, b->folder, why);
+}
+
+enum err broker_start(struct broker *b, const struct broker_config *c, struct log *log, struct why *why)
+{
+    *b = (struct broker){.log = log, .uid = geteuid(), .gid = getegid()};
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->wake, NULL);
+    if (!find_program(b, c->program))
+        return why_set(why, ERR_CONFIG, "%s is not installed (Debian: apt-get install mosquitto)", c->program);
+    enum err err = prepare(b, c, why);
+    if (err != ERR_NONE)
+        return err;
     if ((size_t)snprintf(b->socket_path, sizeof b->socket_path, "%s/mqtt.sock", b->folder) >= sizeof b->socket_path)
         return why_set(why, ERR_CONFIG, "%s/mqtt.sock is too long for a socket: use a data folder with a shorter path",
                        b->folder);
-    if (mkdir(b->folder, 0700) != 0 && errno != EEXIST)
-        return why_set(why, ERR_IO, "make the folder %s: %s", b->folder, strerror(errno));
-    enum err err = give(b, b->folder, why);
-    if (err == ERR_NONE)
-        err = write_config(b, c, why);
-    if (err != ERR_NONE)
+    if ((err = write_config(b, c, &(struct door){.user = NULL}, why)) != ERR_NONE)
         return err;
     b->is_started = pthread_create(&b->thread, NULL, supervise, b) == 0;
     return b->is_started ? ERR_NONE : why_set(why, ERR_NO_MEMORY, "no thread for the broker");
+}
+
+/* mosquitto's own tool knows how it keeps passwords. */
+static enum err write_password(const struct broker *b, const char *path, const char *user, const char *password,
+                               struct why *why)
+{
+    int status = -1;
+    unlink(path);
+    pid_t child = fork();
+    if (child == 0) {
+        execlp("mosquitto_passwd", "mosquitto_passwd", "-c", "-b", path, user, password, (char *)NULL);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        return why_set(why, ERR_CONFIG, "mosquitto_passwd, of mosquitto's package, did not write %s", path);
+    return give(b, path, why);
+}
+
+enum err broker_write(const struct broker_config *c, int server_port, const char *host, char url[BROKER_URL_SIZE],
+                      struct entropy *entropy, struct why *why)
+{
+    struct broker b = {.uid = geteuid(), .gid = getegid()};
+    char path[KEYS_PATH_SIZE], user[48], real[PATH_MAX];
+    struct id name = id_new(entropy), password = id_new(entropy);
+    if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
+        return why_set(why, ERR_IO, "make the folder %s: %s", c->folder, strerror(errno));
+    if (realpath(c->folder, real) == NULL || !text_copy(b.folder, sizeof b.folder, real))
+        return why_set(why, ERR_IO, "%s: %s", c->folder, strerror(errno));
+    enum err err = prepare(&b, c, why);
+    snprintf(user, sizeof user, "pluvio-%s", name.text);
+    snprintf(path, sizeof path, "%s/password", b.folder);
+    if (err == ERR_NONE)
+        err = write_password(&b, path, user, password.text, why);
+    if (err == ERR_NONE)
+        err = write_config(&b, c, &(struct door){user, path, server_port}, why);
+    snprintf(url, BROKER_URL_SIZE, "mqtts://%s:%s@%s:%d", user, password.text, host, server_port);
+    snprintf(path, sizeof path, "%s/url", b.folder);
+    return err ? err : write_text(&b, path, url, why);
 }
 
 /* A folder of ours in /run holds a copy of the server's key: it goes with the broker. */

@@ -8,6 +8,7 @@
 #ifndef PLUVIO_BROKER_BROKER_H
 #define PLUVIO_BROKER_BROKER_H
 
+#include "base/id.h"
 #include "base/log.h"
 #include "keys/keys.h"
 
@@ -45,6 +46,12 @@ enum err broker_start(struct broker *b, const struct broker_config *config, stru
 /* Folder and file of the configuration have changed.  New authorities and denied nodes count at once; an authority that
  * is gone costs a restart of the child, since it keeps those that it has seen. */
 enum err broker_reload(struct broker *b, struct why *why);
+
+/* Everything that a mosquitto elsewhere needs, in `folder`, which is made: configuration, certificates, plugin, and a
+ * name with a password by which servers come in at `server_port`.  `*url`: what servers are told, with `host` in it. */
+#define BROKER_URL_SIZE 400
+enum err broker_write(const struct broker_config *config, int server_port, const char *host, char url[BROKER_URL_SIZE],
+                      struct entropy *entropy, struct why *why);
 
 /* SIGTERM, and waits for its end. */
 void broker_stop(struct broker *b);

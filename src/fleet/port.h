@@ -195,6 +195,9 @@ struct blob_store_ops {
     /* Opens for reading; the caller closes `*fd`. */
     enum err (*open)(struct blob_store *b, const char *sha256, int *fd, int64_t *size, struct why *why);
     enum err (*remove)(struct blob_store *b, const char *sha256, struct why *why);
+    /* A URL by which anybody can read the bytes, with Range, for `ttl_s` seconds from `now`.  False when there is none:
+     * then they come from us.  NULL: there never is. */
+    bool (*url)(struct blob_store *b, const char *sha256, time_ms now, int64_t ttl_s, char *to, size_t size);
 };
 
 struct blob_store {

@@ -20,9 +20,26 @@
 #define CONNECT_MS 10000L
 #define STALL_S    60L
 
+struct body_taker {
+    const struct curl_lib *lib;
+    CURL *curl;
+    int fd; /* 0: into memory */
+    struct buf *to;
+};
+
+static bool goes_to_file(const struct body_taker *t)
+{
+    long status = 0;
+    t->lib->easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    return t->fd > 0 && status >= 200 && status < 300;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *user)
 {
-    struct buf *to = user;
+    const struct body_taker *t = user;
+    struct buf *to = t->to;
+    if (goes_to_file(t))
+        return write(t->fd, data, size * count) == (ssize_t)(size * count) ? size * count : 0;
     if (to->len + size * count > ANSWER_MAX)
         return 0;
     buf_add(to, data, size * count);
@@ -140,7 +157,8 @@ enum err http_call(const struct http_call *call, struct http_answer *answer, str
     lib.easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALL_S);
     lib.easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
     lib.easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    lib.easy_setopt(curl, CURLOPT_WRITEDATA, &answer->body);
+    struct body_taker body = {&lib, curl, call->answer_fd, &answer->body};
+    lib.easy_setopt(curl, CURLOPT_WRITEDATA, &body);
     if (call->ca_file != NULL && *call->ca_file)
         lib.easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
     struct header_taker taker = {call, answer};

@@ -1,7 +1,7 @@
 /*
  * http_call.h - one HTTP request and its answer, over libcurl.
  *
- * For the command line and webhooks, later object stores.  Follows no redirects: nothing that we call sends any.
+ * For the command line, webhooks and object stores.  Follows no redirects: nothing that we call sends any.
  */
 #ifndef PLUVIO_NET_HTTP_CALL_H
 #define PLUVIO_NET_HTTP_CALL_H
@@ -11,14 +11,15 @@
 
 #include <stdbool.h>
 
-#define HTTP_CALL_HEADERS 4
+#define HTTP_CALL_HEADERS 8
 
 struct http_call {
     const char *method, *url;
     const char *headers[HTTP_CALL_HEADERS]; /* "Name: value"; NULL ends the list */
     struct bytes body;
-    int body_fd; /* >= 0: the body comes from there, `body_len` bytes */
+    int body_fd; /* >= 0: the body comes from there, `body_len` bytes from where it stands */
     int64_t body_len;
+    int answer_fd;       /* > 0: the body of a good answer (2xx) goes there, instead of into memory */
     const char *wanted;  /* a header of the answer, NULL: none */
     const char *ca_file; /* authorities to trust, NULL: the system's */
     /* Called now and then while a body is sent, with the bytes sent so far; NULL: not called. */

@@ -4,6 +4,7 @@
  */
 #include "base/text.h"
 #include "blob/folder.h"
+#include "blob/s3.h"
 #include "broker/broker.h"
 #include "fleet/fleet.h"
 #include "keys/keys.h"
@@ -53,7 +54,9 @@ struct server {
     unsigned heirloom_count;
     bool has_gate;
     atomic_bool is_draining;
-    struct blob_folder blob;
+    struct blob_folder folder; /* one of these */
+    struct blob_s3 s3;
+    struct blob_store *blob;
     struct fleet fleet;
     struct fleet_bell bell;
     pthread_mutex_t bell_lock;
@@ -327,6 +330,38 @@ static void others_are_gone(struct postgres_listener *l, int64_t server)
     pthread_mutex_unlock(&s->bell_lock);
 }
 
+/* Two lines: the key's id and the secret. */
+static enum err read_blob_key(const struct server *s, char id[130], char secret[130], struct why *why)
+{
+    const char *path = s->settings.blob_key_file;
+    FILE *file = *path ? fopen(path, "re") : NULL;
+    bool is_good = file != NULL && fscanf(file, "%129s %129s", id, secret) == 2;
+    if (file != NULL)
+        fclose(file);
+    const char *env_id = getenv("AWS_ACCESS_KEY_ID"), *env_secret = getenv("AWS_SECRET_ACCESS_KEY");
+    if (*path == '\0') {
+        text_copy(id, 130, env_id);
+        text_copy(secret, 130, env_secret);
+        return ERR_NONE;
+    }
+    return is_good ? ERR_NONE : why_set(why, ERR_CONFIG, "%s does not hold a key's id and secret, a line each", path);
+}
+
+static enum err blob_up(struct server *s, struct why *why)
+{
+    char path[512], id[130], secret[130];
+    enum err err;
+    if (s->settings.blob[0] == '\0') {
+        path_in(s, "images", path, sizeof path);
+        s->blob = &s->folder.port;
+        return blob_folder_open(&s->folder, path, why);
+    }
+    path_in(s, "fetched-images", path, sizeof path);
+    s->blob = &s->s3.port;
+    err = read_blob_key(s, id, secret, why);
+    return err ? err : blob_s3_open(&s->s3, s->settings.blob, id, secret, path, system_now, why);
+}
+
 static enum err store_up(struct server *s, struct why *why)
 {
     char path[512];
@@ -341,8 +376,7 @@ static enum err store_up(struct server *s, struct why *why)
         err = sqlite_store_open(&s->sqlite, path, &s->log, why);
         s->store = err ? NULL : sqlite_store_port(s->sqlite);
     }
-    path_in(s, "images", path, sizeof path);
-    return err ? err : blob_folder_open(&s->blob, path, why);
+    return err ? err : blob_up(s, why);
 }
 
 static void store_down(struct server *s)
@@ -419,7 +453,7 @@ static enum err rest_up(struct server *s, struct why *why)
     s->urls.image_url = image_url;
     scratch_init(&s->scratch);
     s->rest = (struct rest){.fleet = &s->fleet,
-                            .blob = &s->blob.port,
+                            .blob = s->blob,
                             .keys = &s->keys,
                             .entropy = &s->entropy,
                             .log = &s->log,
@@ -547,6 +581,25 @@ static void default_plugin(struct server *s)
         beside("../lib/pluvio/pluvio-mosquitto.so", s->settings.plugin, sizeof s->settings.plugin);
 }
 
+/* The other task of this program: files for a broker elsewhere. */
+static enum err write_broker(struct server *s, struct why *why)
+{
+    char url[BROKER_URL_SIZE], host[280];
+    default_plugin(s);
+    text_copy(host, sizeof host, s->mqtt_hosts[0]);
+    host[strcspn(host, ":")] = '\0';
+    struct broker_config config = {.folder = s->settings.write_broker,
+                                   .address = s->settings.address,
+                                   .port = s->settings.mqtt_port,
+                                   .plugin = s->settings.plugin,
+                                   .keys = &s->keys,
+                                   .authorities = s->gate.authorities};
+    enum err err = broker_write(&config, s->settings.broker_port, host, url, &s->entropy, why);
+    if (err == ERR_NONE)
+        printf("%s\n", url);
+    return err;
+}
+
 static enum err broker_up(struct server *s, struct why *why)
 {
     char folder[512];
@@ -588,7 +641,7 @@ static enum err bus_up(struct server *s, struct why *why)
     const struct settings *c = &s->settings;
     struct bus_config config = {.fleet = &s->fleet,
                                 .urls = &s->urls,
-                                .blob = &s->blob.port,
+                                .blob = s->blob,
                                 .log = &s->log,
                                 .brokers = is_shared ? s->brokers : &own,
                                 .broker_count = is_shared ? s->broker_count : 1,
@@ -671,7 +724,8 @@ static const struct part {
     {"bus", bus_up, bus_down},           {"webhooks", hooks_up, hooks_down}, {"simulators", runner_up, runner_down},
 };
 
-#define PARTS (sizeof parts / sizeof parts[0])
+#define PARTS          (sizeof parts / sizeof parts[0])
+#define PARTS_OF_TASKS 6 /* up to rest: what a task that serves nobody needs */
 
 /* --- the program ------------------------------------------------------------------------------ */
 
@@ -748,10 +802,15 @@ int main(int argc, char **argv)
     raise_limits();
     block_signals();
     umask(0022);
-    for (; err == ERR_NONE && up < PARTS; up++)
+    bool is_server = s->settings.write_broker[0] == '\0';
+    for (; err == ERR_NONE && up < (is_server ? PARTS : PARTS_OF_TASKS); up++)
         if ((err = parts[up].up(s, &why)) != ERR_NONE)
             log_line(&s->log, LOG_DEBUG, "main", "part %s failed", parts[up].name);
-    if (err == ERR_NONE) {
+    if (err == ERR_NONE && !is_server)
+        err = write_broker(s, &why);
+    if (err != ERR_NONE)
+        fprintf(stderr, "pluviod: %s\n", why_text(&why, err));
+    else if (is_server) {
         if (s->broker_count > 0)
             log_line(&s->log, LOG_INFO, "main", "ready: %s, nodes on mqtts://%s%s", s->public_url, s->mqtt_hosts[0],
                      s->broker_count > 1 ? " and other brokers" : "");
@@ -761,8 +820,7 @@ int main(int argc, char **argv)
         wait_for_signal();
         drain(s);
         log_line(&s->log, LOG_INFO, "main", "stopping");
-    } else
-        fprintf(stderr, "pluviod: %s\n", why_text(&why, err));
+    }
     /* A part that failed half-way is taken down too. */
     for (size_t i = up; i-- > 0;)
         if (parts[i].down != NULL)

@@ -29,6 +29,9 @@ static void signed_url(const struct rest *rest, const char *base, const char *me
 void rest_image_url(const struct rest *rest, const struct image *image, time_ms now, char *to, size_t size)
 {
     char path[64];
+    if (rest->blob->ops->url && image->sha256[0] &&
+        rest->blob->ops->url(rest->blob, image->sha256, now, URL_LIFE_S, to, size))
+        return;
     snprintf(path, sizeof path, "/v1/files/%s", image->id);
     signed_url(rest, rest->public_url, "GET", path, now / 1000 + URL_LIFE_S, to, size);
 }
