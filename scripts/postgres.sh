@@ -32,6 +32,7 @@ case "$verb" in
   start) start ;;
   stop) (cd "$folder" && as_owner "$bin/pg_ctl" -D "$folder/data" -w -m fast stop >/dev/null) ;;
   # The postmaster first, so that nobody starts anew; its children see that it is gone, and are killed all the same.
-  kill) pid=$(head -1 "$folder/data/postmaster.pid"); children=$(pgrep -P "$pid" || true); kill -KILL "$pid" $children 2>/dev/null || true ;;
+  kill) pid=$(head -1 "$folder/data/postmaster.pid"); children=$(pgrep -P "$pid" || true); kill -KILL "$pid" $children 2>/dev/null || true
+    for pid in $pid $children; do while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done; done ;;
   *) echo "usage: postgres.sh start|stop|kill FOLDER" >&2; exit 64 ;;
 esac

@@ -4,5 +4,6 @@
 
 int verb_simulate(int argc, char **argv);
 int verb_gateway(int argc, char **argv);
+int verb_load(int argc, char **argv);
 
 #endif

@@ -535,6 +535,12 @@ static enum err admin_up(struct server *s, struct why *why)
     if ((err = save_password(s, why)) != ERR_NONE)
         return err;
     err = rest_first_user(&s->rest, s->settings.admin_user, s->password, system_now(), &is_made, why);
+    if (err == ERR_USER_EXISTS || (err == ERR_NONE && !is_made)) { /* another server was first; its folder has it */
+        char path[512];
+        path_in(s, "admin-password", path, sizeof path);
+        unlink(path);
+        return ERR_NONE;
+    }
     if (is_made)
         log_line(&s->log, LOG_INFO, "main", "first start: %s was made; its password is in %s/admin-password",
                  s->settings.admin_user, s->settings.data);

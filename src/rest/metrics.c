@@ -12,11 +12,11 @@ HANDLER(get_ready)
     int64_t last;
     const char *missing = "";
     (void)q;
+    if (rest->health != NULL && !rest->health->is_ready(rest->health, &missing))
+        return why_set(why, ERR_BUSY, "%s", missing);
     enum err err = fleet_event_last(rest->fleet, &last, why);
     if (err != ERR_NONE)
         return err;
-    if (rest->health != NULL && !rest->health->is_ready(rest->health, &missing))
-        return why_set(why, ERR_BUSY, "%s", missing);
     answer_done(p, "Ready");
     return ERR_NONE;
 }

@@ -202,11 +202,11 @@ static void tell_event(struct sim_node *n, struct sim_world *w, int64_t now, con
 static void begin_attempt(struct sim_node *n, struct sim_world *w, int64_t now)
 {
     const char *version = NULL;
-    n->wants_attempt = false;
+    n->wants_attempt = n->is_held = false;
     n->coming_bytes = w->look_up(w, n, n->url, &version, &n->fate);
     text_copy(n->coming, sizeof n->coming, version);
     n->download = SIM_OPENING;
-    n->step_at = now + sim_between(&n->random, 50, 2000);
+    n->step_at = now + (n->is_held ? 1 : sim_between(&n->random, 50, 2000));
 }
 
 static void open_download(struct sim_node *n, struct sim_world *w, int64_t now)
@@ -230,6 +230,8 @@ static void open_download(struct sim_node *n, struct sim_world *w, int64_t now)
     int64_t takes = n->coming_bytes * 1000 / (n->bytes_per_s > 0 ? n->bytes_per_s : 1);
     bool fails = sim_chance(&n->random, n->fate.fails);
     n->download = SIM_LOADING;
+    if (n->is_held)
+        return;
     n->step_at = now + 1 + (fails ? sim_below(&n->random, takes) : takes);
     if (!fails)
         n->fate.fails = -1; /* this one comes to its end */
@@ -453,6 +455,19 @@ void sim_node_document(struct sim_node *n, struct sim_world *w, int64_t now, con
         tell_event(n, w, now, &(struct ota_event){.kind = OTA_JOB_ARRIVED, .job_id = offer->job_id});
     }
     free(offer);
+    settle(n, w, now);
+}
+
+void sim_node_downloaded(struct sim_node *n, struct sim_world *w, int64_t now, bool is_good)
+{
+    uint32_t life = n->life;
+    if (n->download == SIM_OPENING)
+        step_download(n, w, now);
+    if (n->life != life || n->download != SIM_LOADING || !n->is_held)
+        return;
+    n->fate.fails = is_good && n->fate.fails <= 0 ? -1 : 0;
+    n->fate.fails_text = n->fate.fails_text ? n->fate.fails_text : "OTA failed: ESP_ERR_HTTP_READ (errno=104)";
+    step_download(n, w, now);
     settle(n, w, now);
 }
 

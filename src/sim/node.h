@@ -62,6 +62,7 @@ struct sim_node {
     uint8_t rows[OTA_ROWS][OTA_ROW_BYTES];
     /* RAM and surroundings */
     bool is_on, is_connected, wants_attempt, wants_callback, is_in_callback, has_described;
+    bool is_held; /* set by look_up: the download is a real one, and ends when sim_node_downloaded() says so */
     struct ota_terms terms;
     char url[200], offered_version[FW_VERSION_SIZE]; /* of the document it works on */
     int64_t offered_bytes;
@@ -89,6 +90,8 @@ void sim_node_power_off(struct sim_node *n, struct sim_world *w, int64_t now, in
 void sim_node_wake(struct sim_node *n, struct sim_world *w, int64_t now);
 void sim_node_document(struct sim_node *n, struct sim_world *w, int64_t now, const char *json);
 void sim_node_acknowledged(struct sim_node *n, struct sim_world *w, int64_t now, unsigned ticket);
+/* A held download came to its end.  Nothing happens when the node has given it up meanwhile. */
+void sim_node_downloaded(struct sim_node *n, struct sim_world *w, int64_t now, bool is_good);
 void sim_node_disconnect(struct sim_node *n, struct sim_world *w, int64_t now, int64_t back_at);
 
 /* When it wants to be woken; 0: not by itself. */

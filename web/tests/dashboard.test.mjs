@@ -497,8 +497,7 @@ part('by keyboard alone', async () => {
   await dialog().waitFor({ state: 'hidden' });
   // Search
   await keys('Control+k');
-  await page.getByPlaceholder("A node's id").waitFor();
-  await page.keyboard.type('n3');
+  await page.keyboard.type('n3'); // at once: what is typed before it is there is not lost
   await page.getByRole('option', { name: /^n3/ }).waitFor();
   await accessible('search');
   await keys('Enter');

@@ -3,9 +3,12 @@
 #include "base/text.h"
 
 #include <endian.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #define OID_INT8 20
 #define OID_TEXT 25
@@ -65,7 +68,7 @@ static void quiet(void *arg, const PGresult *result)
 enum err pg_connect(struct pg_conn *c, struct why *why)
 {
     static const char settings[] = "SET client_encoding='UTF8'; SET idle_in_transaction_session_timeout='5s';"
-                                   "SET lock_timeout='30s'; SET tcp_user_timeout='8s'; SET tcp_keepalives_idle='3s';"
+                                   "SET lock_timeout='8s'; SET tcp_user_timeout='8s'; SET tcp_keepalives_idle='3s';"
                                    "SET tcp_keepalives_interval='2s'; SET tcp_keepalives_count=3;"
                                    "SET default_transaction_isolation='read committed'; SET jit=off";
     if (c->db != NULL && PQstatus(c->db) == CONNECTION_OK)
@@ -74,7 +77,7 @@ enum err pg_connect(struct pg_conn *c, struct why *why)
     c->db = connect_to(c->url);
     if (PQstatus(c->db) == CONNECTION_OK) {
         PQsetNoticeReceiver(c->db, quiet, NULL);
-        PQclear(PQexec(c->db, settings));
+        pg_run(c, settings, NULL);
     }
     if (PQstatus(c->db) == CONNECTION_OK)
         return ERR_NONE;
@@ -84,28 +87,78 @@ enum err pg_connect(struct pg_conn *c, struct why *why)
     return err;
 }
 
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Until a result can be had without waiting.  A database, or what lies between, may hold a connection open and say
+ * nothing for ever: after a while we are better off without it. */
+static bool await(PGconn *db)
+{
+    int64_t until = monotonic_ms() + PG_ANSWER_MS;
+    while (PQstatus(db) == CONNECTION_OK && PQisBusy(db)) {
+        struct pollfd p = {PQsocket(db), POLLIN, 0};
+        int64_t left = until - monotonic_ms();
+        if (left <= 0 || poll(&p, 1, (int)left) == 0) {
+            shutdown(PQsocket(db), SHUT_RDWR);
+            PQconsumeInput(db); /* sees that it is gone */
+            return false;
+        }
+        if (!PQconsumeInput(db))
+            return false;
+    }
+    return PQstatus(db) == CONNECTION_OK;
+}
+
+/* The last result of a text; NULL when the connection is gone. */
+static PGresult *query(struct pg_conn *c, const char *sql)
+{
+    PGresult *last = NULL, *r;
+    if (PQsendQuery(c->db, sql) != 1)
+        return NULL;
+    while (await(c->db) && (r = PQgetResult(c->db)) != NULL) {
+        bool was_good = last == NULL || PQresultStatus(last) != PGRES_FATAL_ERROR;
+        if (was_good) { /* the first error is the one to tell */
+            PQclear(last);
+            last = r;
+        } else
+            PQclear(r);
+    }
+    if (PQstatus(c->db) == CONNECTION_OK)
+        return last;
+    PQclear(last);
+    return NULL;
+}
+
+static enum err of_result(const struct pg_conn *c, const PGresult *r, struct why *why)
+{
+    ExecStatusType status = PQresultStatus(r);
+    if (r != NULL && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK))
+        return ERR_NONE;
+    const char *message = r ? PQresultErrorMessage(r) : PQerrorMessage(c->db);
+    return why_set(why, r ? ERR_STORE : ERR_STORE_AWAY, "database: %.*s", (int)strcspn(message, "\n"),
+                   *message ? message : "no answer");
+}
+
 enum err pg_run(struct pg_conn *c, const char *sql, struct why *why)
 {
-    PGresult *r = PQexec(c->db, sql);
-    ExecStatusType status = PQresultStatus(r);
+    PGresult *r = query(c, sql);
+    enum err err = of_result(c, r, why);
     PQclear(r);
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
-        return ERR_NONE;
-    const char *message = PQerrorMessage(c->db);
-    return why_set(why, PQstatus(c->db) == CONNECTION_OK ? ERR_STORE : ERR_STORE_AWAY, "database: %.*s",
-                   (int)strcspn(message, "\n"), message);
+    return err;
 }
 
 enum err pg_number(struct pg_conn *c, const char *sql, int64_t *to, struct why *why)
 {
-    PGresult *r = PQexec(c->db, sql);
-    bool is_good = PQresultStatus(r) == PGRES_TUPLES_OK, has_row = is_good && PQntuples(r) > 0;
-    if (has_row)
+    PGresult *r = query(c, sql);
+    enum err err = of_result(c, r, why);
+    if (err == ERR_NONE && PQntuples(r) == 0)
+        err = ERR_NOT_FOUND;
+    if (err == ERR_NONE)
         *to = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
-    const char *message = is_good ? "" : PQerrorMessage(c->db);
-    enum err err = is_good ? (has_row ? ERR_NONE : ERR_NOT_FOUND)
-                           : why_set(why, PQstatus(c->db) == CONNECTION_OK ? ERR_STORE : ERR_STORE_AWAY,
-                                     "database: %.*s", (int)strcspn(message, "\n"), message);
     PQclear(r);
     return err;
 }
@@ -129,7 +182,7 @@ static void translate(char *to, size_t size, const char *sql)
 /* Reads up to the next synchronisation point, which has been sent.  `keep`: becomes the last result that has rows. */
 static void read_to_sync(struct pg_conn *c, PGresult **keep)
 {
-    for (bool is_over = false; !is_over && PQstatus(c->db) == CONNECTION_OK;) {
+    for (bool is_over = false; !is_over && await(c->db);) {
         PGresult *r = PQgetResult(c->db);
         if (r == NULL)
             continue; /* between two statements */
@@ -146,7 +199,7 @@ static void read_to_sync(struct pg_conn *c, PGresult **keep)
             PQclear(r);
     }
     if (PQstatus(c->db) != CONNECTION_OK)
-        note(c, "the connection", PQerrorMessage(c->db));
+        note(c, "the connection", *PQerrorMessage(c->db) ? PQerrorMessage(c->db) : "no answer");
     c->unsynced = 0;
 }
 

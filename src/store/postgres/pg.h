@@ -25,6 +25,7 @@
 #define PG_ENUM(name, sql) PG_##name,
 enum pg_statement { PG_FIRST = STATEMENT_COUNT - 1, PG_STATEMENTS(PG_ENUM) PG_STATEMENT_COUNT };
 
+#define PG_ANSWER_MS    10000 /* how long an answer is waited for; longer than the lock of all writers is held */
 #define PG_FLUSH_EVERY  16
 #define PG_UNSYNCED_MAX 128 /* statements that may be under way before their results are looked at */
 

@@ -531,9 +531,8 @@ static enum err bury_in(struct postgres_store *s, struct pg_conn *c, bool is_sta
 static void tell_gone(struct postgres_store *s, const struct burial *burial)
 {
     for (unsigned i = 0; i < burial->count; i++)
-        log_line(s->log, LOG_WARN, "store",
-                 "server %" PRId64 " has ended, or was not heard of for %d s; this one is its heir", burial->gone[i],
-                 SERVER_DEAD_MS / 1000);
+        log_line(s->log, LOG_INFO, "store", "server %" PRId64 " is gone; this one takes over what it had to do",
+                 burial->gone[i]);
     pthread_mutex_lock(&s->listener_lock);
     for (unsigned i = 0; s->listener != NULL && i < burial->count; i++)
         s->listener->server_gone(s->listener, burial->gone[i]);

@@ -1,0 +1,353 @@
+/*
+ * Nodes with a connection each at a real server: worker processes hold real MQTT connections with TLS and certificates,
+ * make real downloads and run the node's mind; this one adds up what they count and holds it against the server's.
+ */
+#include "pluvio-fleet/load.h"
+#include "pluvio-fleet/verbs.h"
+
+#include "base/err.h"
+#include "base/text.h"
+#include "codec/json.h"
+#include "net/http_call.h"
+#include "wire/topic.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TELL_MS        5000
+#define POLL_MS        100
+#define SETTLE_MS      240000
+#define SETTLE_STEP_MS 500
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* --- adding up -------------------------------------------------------------------------------- */
+
+#define SUM(shared, settings, member) sum(shared, settings, offsetof(struct load_counts, member))
+
+static int64_t sum(const struct load_shared *shared, const struct load_settings *s, size_t at)
+{
+    int64_t total = 0;
+    for (unsigned i = 0; i < s->workers; i++)
+        total += atomic_load((const atomic_llong *)(const void *)((const char *)&shared->workers[i] + at));
+    return total;
+}
+
+/* Milliseconds that so much of all took at most, by the histogram's upper bounds. */
+static double quantile(const struct load_shared *shared, const struct load_settings *s, enum load_latency kind,
+                       double part, int64_t *count)
+{
+    int64_t all = 0, seen = 0;
+    for (unsigned w = 0; w < s->workers; w++)
+        for (int i = 0; i < LOAD_BUCKETS; i++)
+            all += atomic_load(&shared->workers[w].latency[kind][i]);
+    *count = all;
+    for (int i = 0; i < LOAD_BUCKETS && all > 0; i++) {
+        for (unsigned w = 0; w < s->workers; w++)
+            seen += atomic_load(&shared->workers[w].latency[kind][i]);
+        if ((double)seen >= part * (double)all)
+            return 0.1 * pow(1.05, i);
+    }
+    return 0;
+}
+
+static void tell(const struct load_shared *shared, const struct load_settings *s, int64_t now)
+{
+    if (s->is_quiet)
+        return;
+    printf("%" PRId64 " s: %" PRId64 " registered, %" PRId64 " connected, %" PRId64 " messages, %" PRId64
+           " documents, %" PRId64 " downloads, %" PRId64 " confirmed\n",
+           now / 1000, SUM(shared, s, registered), SUM(shared, s, connected), SUM(shared, s, messages),
+           SUM(shared, s, documents), SUM(shared, s, downloads), SUM(shared, s, confirmed));
+    fflush(stdout);
+}
+
+static void report(const struct load_shared *shared, const struct load_settings *s, int64_t took)
+{
+    static const char *const names[] = {"connect", "puback", "download"};
+    printf("{\"nodes\":%u,\"seconds\":%.1f,\"connects\":%" PRId64 ",\"refused\":%" PRId64 ",\"lost\":%" PRId64
+           ",\"messages\":%" PRId64 ",\"acknowledged\":%" PRId64 ",\"documents\":%" PRId64 ",\"repeats\":%" PRId64
+           ",\"downloads\":%" PRId64 ",\"download_failures\":%" PRId64 ",\"bytes\":%" PRId64 ",\"confirmed\":%" PRId64
+           ",\"on_target\":%" PRId64,
+           s->nodes, (double)took / 1000, SUM(shared, s, connects), SUM(shared, s, refused), SUM(shared, s, lost),
+           SUM(shared, s, messages), SUM(shared, s, acknowledged), SUM(shared, s, documents), SUM(shared, s, repeats),
+           SUM(shared, s, downloads), SUM(shared, s, download_failures), SUM(shared, s, bytes),
+           SUM(shared, s, confirmed), SUM(shared, s, on_target));
+    for (int i = 0; i < LOAD_LATENCIES; i++) {
+        int64_t count;
+        double half = quantile(shared, s, (enum load_latency)i, 0.5, &count);
+        printf(",\"%s_ms\":{\"count\":%" PRId64 ",\"median\":%.1f,\"p99\":%.1f}", names[i], count, half,
+               quantile(shared, s, (enum load_latency)i, 0.99, &count));
+    }
+    printf("}\n");
+}
+
+/* --- the server's word ------------------------------------------------------------------------ */
+
+#define PAGE 100
+
+/* A page of the nodes that run the target; `after` moves on, and is "" after the last. */
+static int64_t count_page(const struct load_settings *s, char after[NODE_ID_SIZE])
+{
+    char header[2100];
+    struct buf url = {0};
+    struct http_answer answer = {0};
+    struct json *doc = NULL;
+    int64_t count = -1;
+    buf_addf(&url, "%s/v1/admin/nodes?num_records=%d&start_id=%s&query=", s->server, PAGE, after);
+    http_escape(&url, "fw_version = ");
+    http_escape(&url, s->target);
+    snprintf(header, sizeof header, "Authorization: %s", s->token);
+    struct http_call call = {.method = "GET", .url = url.at, .headers = {header}, .body_fd = -1, .timeout_ms = 60000};
+    if (http_call(&call, &answer, NULL) == ERR_NONE && answer.status == 200 &&
+        json_parse(buf_bytes(&answer.body), &doc, NULL) == ERR_NONE) {
+        count = 0;
+        JSON_EACH (id, json_get(doc, "nodes"))
+            count += json_text(id) != NULL && strncmp(json_text(id), s->prefix, strlen(s->prefix)) == 0;
+        text_copy(after, NODE_ID_SIZE, json_text(json_get(doc, "next_id")));
+    }
+    json_free(doc);
+    buf_deinit(&answer.body);
+    buf_deinit(&url);
+    return count;
+}
+
+/* How many of our nodes run the target, as the server sees it; -1 when it does not say. */
+static int64_t ask_server(const struct load_settings *s)
+{
+    char after[NODE_ID_SIZE] = "";
+    int64_t total = 0, count;
+    do {
+        count = count_page(s, after);
+        total += count;
+    } while (count >= 0 && after[0] != '\0');
+    return count < 0 ? -1 : total;
+}
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
+
+/* What nodes said last may be on its way, or wait for a server that takes over what another one left. */
+static int64_t settle(const struct load_settings *s, const struct load_shared *shared)
+{
+    int64_t until = monotonic_ms() + SETTLE_MS, theirs = ask_server(s);
+    while (theirs != SUM(shared, s, on_target) && monotonic_ms() < until && !is_interrupted) {
+        usleep(SETTLE_STEP_MS * 1000);
+        theirs = ask_server(s);
+    }
+    return theirs;
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+static bool start_workers(const struct load_settings *s, struct load_shared *shared, pid_t *pids)
+{
+    for (unsigned i = 0; i < s->workers; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGTERM);
+            signal(SIGINT, SIG_IGN);
+            _exit(load_worker(s, shared, i));
+        }
+        if (pids[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+static bool is_all_done(const struct load_shared *shared, const struct load_settings *s)
+{
+    for (unsigned i = 0; i < s->workers; i++)
+        if (!atomic_load(&shared->workers[i].is_done))
+            return false;
+    return true;
+}
+
+/* False when one of them failed. */
+static bool watch(const struct load_settings *s, struct load_shared *shared)
+{
+    int64_t from = monotonic_ms(), tell_at = TELL_MS;
+    int status;
+    while (!is_interrupted) {
+        int64_t now = monotonic_ms() - from;
+        usleep(POLL_MS * 1000);
+        if (now >= tell_at) {
+            tell(shared, s, now);
+            tell_at = now + TELL_MS;
+        }
+        if (waitpid(-1, &status, WNOHANG) > 0)
+            return false;
+        if ((s->seconds > 0 && now >= s->seconds * 1000) || (s->target != NULL && is_all_done(shared, s)))
+            return true;
+    }
+    return true;
+}
+
+static int run(const struct load_settings *s)
+{
+    struct load_shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pids[LOAD_WORKERS_MAX];
+    int64_t from = monotonic_ms();
+    if (shared == MAP_FAILED || (mkdir(s->folder, 0700) != 0 && access(s->folder, W_OK) != 0)) {
+        fprintf(stderr, "pluvio-fleet: no memory, or no folder %s\n", s->folder);
+        return 71;
+    }
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    bool is_good = start_workers(s, shared, pids) && watch(s, shared);
+    int64_t took = monotonic_ms() - from;
+    tell(shared, s, took);
+    report(shared, s, took);
+    int64_t theirs = is_good && s->target ? settle(s, shared) : -1, ours = SUM(shared, s, on_target);
+    atomic_store(&shared->is_over, true);
+    while (wait(NULL) > 0)
+        ;
+    if (!is_good)
+        fprintf(stderr, "pluvio-fleet: a worker failed\n");
+    if (is_good && s->target != NULL) {
+        printf("nodes on %s: %" PRId64 " as they say themselves, %" PRId64 " as the server says: %s\n", s->target, ours,
+               theirs, ours == theirs ? "they agree" : "THEY DIFFER");
+        is_good = ours == theirs;
+    }
+    munmap(shared, sizeof *shared);
+    return is_good ? 0 : 1;
+}
+
+/* --- the command line ------------------------------------------------------------------------- */
+
+enum {
+    OPTION_PREFIX = 1000,
+    OPTION_PLATFORM,
+    OPTION_MODEL,
+    OPTION_PROJECT,
+    OPTION_NO_DOWNLOADS,
+    OPTION_TARGET,
+    OPTION_CA,
+    OPTION_FETCH
+};
+
+static const struct argp_option options_known[] = {
+    {"server", 's', "URL", 0, "The server (http://127.0.0.1:8080)", 0},
+    {"token", 't', "TOKEN", 0, "Of an administrator; default: PLUVIO_TOKEN", 0},
+    {"folder", 'o', "FOLDER", 0, "Where the nodes' credentials are kept (pluvio-load)", 0},
+    {"nodes", 'n', "N", 0, "How many (1000)", 0},
+    {"workers", 'w', "N", 0, "In so many processes (2); one holds 6,000 or so", 0},
+    {"rate", 'r', "NODES/S", 0, "How many connect in a second (500)", 0},
+    {"prefix", OPTION_PREFIX, "TEXT", 0, "What their ids begin with (load)", 0},
+    {"version", 'V', "VERSION", 0, "What they run at first (1.0)", 0},
+    {"target", OPTION_TARGET, "VERSION", 0, "End when all run it, and compare with the server", 0},
+    {"project", OPTION_PROJECT, "NAME", 0, "Their project (app)", 0},
+    {"platform", OPTION_PLATFORM, "CHIP", 0, "Their platform (esp32c3)", 0},
+    {"model", OPTION_MODEL, "NAME", 0, "Their model (load)", 0},
+    {"bad", 'B', "PERCENT", 0, "Nodes on which an image fails its trial", 0},
+    {"fetch-every", OPTION_FETCH, "SECONDS", 0, "Each asks for updates so often, beside what its agent does", 0},
+    {"ca", OPTION_CA, "FILE", 0, "Authority of the image downloads (default: the server's own)", 0},
+    {"no-downloads", OPTION_NO_DOWNLOADS, NULL, 0, "Do not fetch the images", 0},
+    {"seconds", 'S', "N", 0, "Leave after so many seconds (default: at Ctrl-C)", 0},
+    {"quiet", 'q', NULL, 0, "Only the report", 0},
+    {0}};
+
+static error_t take_option(int key, char *value, struct argp_state *state)
+{
+    struct load_settings *s = state->input;
+    const struct {
+        int key;
+        const char **to;
+    } texts[] = {{'s', &s->server},
+                 {'t', &s->token},
+                 {'o', &s->folder},
+                 {OPTION_PREFIX, &s->prefix},
+                 {'V', &s->version},
+                 {OPTION_TARGET, &s->target},
+                 {OPTION_PROJECT, &s->project},
+                 {OPTION_PLATFORM, &s->platform},
+                 {OPTION_MODEL, &s->model},
+                 {OPTION_CA, &s->ca_file}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].key == key) {
+            *texts[i].to = value;
+            return 0;
+        }
+    switch (key) {
+    case 'n':
+        s->nodes = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'w':
+        s->workers = (unsigned)strtoul(value, NULL, 10);
+        break;
+    case 'r':
+        s->connect_per_s = strtod(value, NULL);
+        break;
+    case 'B':
+        s->bad = strtod(value, NULL);
+        break;
+    case OPTION_FETCH:
+        s->fetch_every_s = strtoll(value, NULL, 10);
+        break;
+    case OPTION_NO_DOWNLOADS:
+        s->has_downloads = false;
+        break;
+    case 'S':
+        s->seconds = strtoll(value, NULL, 10);
+        break;
+    case 'q':
+        s->is_quiet = true;
+        break;
+    case ARGP_KEY_END:
+        if (s->token == NULL)
+            argp_error(state, "give --token, or PLUVIO_TOKEN");
+        if (s->nodes < 1 || s->workers < 1 || s->workers > LOAD_WORKERS_MAX || !(s->connect_per_s > 0))
+            argp_error(state, "--nodes, --workers (at most %d) and --rate must be at least 1", LOAD_WORKERS_MAX);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+int verb_load(int argc, char **argv)
+{
+    static const struct argp parser = {options_known,
+                                       take_option,
+                                       NULL,
+                                       "Nodes with a connection each at a real server, from registration to their "
+                                       "confirmed boot: MQTT with TLS and a certificate, and real downloads.",
+                                       NULL,
+                                       NULL,
+                                       NULL};
+    struct load_settings s = {.server = "http://127.0.0.1:8080",
+                              .token = getenv("PLUVIO_TOKEN"),
+                              .folder = "pluvio-load",
+                              .prefix = "load",
+                              .version = "1.0",
+                              .project = "app",
+                              .platform = "esp32c3",
+                              .model = "load",
+                              .connect_per_s = 500,
+                              .nodes = 1000,
+                              .workers = 2,
+                              .has_downloads = true};
+    argp_parse(&parser, argc, argv, 0, NULL, &s);
+    return run(&s);
+}
