@@ -398,6 +398,11 @@ bool fleet_outbox_is_ours(struct fleet *f)
     return f->store->ops->outbox_is_ours == NULL || f->store->ops->outbox_is_ours(f->store);
 }
 
+bool fleet_leads(struct fleet *f)
+{
+    return f->store->ops->leads == NULL || f->store->ops->leads(f->store);
+}
+
 enum err fleet_events(struct fleet *f, int64_t after, struct event *to, unsigned max, unsigned *count, bool *is_gap,
                       struct why *why)
 {

@@ -740,6 +740,8 @@ struct outgoing {
 
 /* Whether rows that were listed may still be sent; see the store's port. */
 bool fleet_outbox_is_ours(struct fleet *f);
+/* Whether fleet_tick and webhooks are this server's affair. */
+bool fleet_leads(struct fleet *f);
 
 enum err fleet_outbox_list(struct fleet *f, int64_t after, struct outgoing *to, unsigned max, unsigned *count,
                            struct why *why);

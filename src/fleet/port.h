@@ -148,6 +148,9 @@ struct fleet_store_ops {
     /* Whether rows that outbox_list gave may be sent still: where several servers share a store, each sends rows of
      * its own, and one that was not heard of for long has lost them to the others.  NULL: they may. */
     bool (*outbox_is_ours)(struct fleet_store *s);
+    /* Whether this server is the one of several that does what one of them has to do: what time makes due, webhooks.
+     * Another one does soon after it is gone.  NULL: there are no others. */
+    bool (*leads)(struct fleet_store *s);
 
     enum err (*event_add)(struct fleet_store *s, const struct event *e, struct why *why);
     enum err (*event_list)(struct fleet_store *s, int64_t after, struct event *to, unsigned max, unsigned *count,

@@ -95,13 +95,16 @@ static enum err load_execution(struct tx *tx, const struct active *a, const stru
     return err;
 }
 
-/* A success is what the node is expected to run from now on. */
-static enum err expect_version(struct tx *tx, const struct active *a, struct node *node, enum execution_state before,
-                               enum execution_state now)
+/* A success is what the node is expected to run from now on; and what it runs, when its description, which came before
+ * it, was lost. */
+static enum err expect_version(struct tx *tx, const struct active *a, struct node *node, const struct execution *e,
+                               enum execution_state before)
 {
-    if (now != EX_SUCCESS || before == EX_SUCCESS || a->job.is_host_mcu || !a->has_image)
+    if (e->state != EX_SUCCESS || before == EX_SUCCESS || a->job.is_host_mcu || !a->has_image)
         return ERR_NONE;
     text_copy(node->expected_version, sizeof node->expected_version, a->image.fw_version);
+    if (strcmp(node->fw_version, e->from_version) == 0)
+        text_copy(node->fw_version, sizeof node->fw_version, a->image.fw_version);
     node->is_astray = false;
     return tx->db->node_put(tx->s, node, tx->why);
 }
@@ -111,7 +114,7 @@ enum err execution_apply_of(struct tx *tx, struct active *a, struct node *node, 
 {
     enum execution_state before = e->state;
     enum err err = execution_apply(tx, a, e, event, info, is_from_node);
-    return err ? err : expect_version(tx, a, node, before, e->state);
+    return err ? err : expect_version(tx, a, node, e, before);
 }
 
 static enum err take_report(struct tx *tx, const char *node_id, const struct status_report *r, enum err *told)

@@ -9,6 +9,7 @@
 #define DUE_BATCH     100
 #define SWEEP_BATCH   200
 #define PUSH_PAGE     100
+#define PUSH_FIRST    4
 #define BUSY_MAX      64 /* jobs pushed or swept in one turn; paused ones count too */
 #define ROOM_BATCH    50
 #define TICK_MS       5000  /* how late a deadline may be noticed */
@@ -170,12 +171,13 @@ static enum err push_batch(struct ticking *t, struct active *a, struct job_state
     const char *ids[PUSH_PAGE];
     char after[NODE_ID_SIZE];
     struct tx *tx = t->tx;
-    const unsigned max = tx->f->policy.push_batch < PUSH_PAGE ? tx->f->policy.push_batch : PUSH_PAGE;
-    unsigned count = max, done = 0;
+    const unsigned most = tx->f->policy.push_batch < PUSH_PAGE ? tx->f->policy.push_batch : PUSH_PAGE;
+    unsigned max = most < PUSH_FIRST ? most : PUSH_FIRST, count = max, done = 0;
     bool is_stopped = false;
     enum err err = ERR_NONE;
     text_copy(after, sizeof after, state->push_after);
     while (err == ERR_NONE && count == max && !is_stopped && done < tx->f->policy.push_batch) {
+        max = done == 0 ? max : 2 * max < most ? 2 * max : most; /* where a rate stops it, few were read for nothing */
         err = push_page(tx, a, after, nodes, max, &count);
         for (unsigned i = 0; err == ERR_NONE && i < count; i++)
             ids[i] = nodes[i].id;

@@ -23,6 +23,7 @@
 #define PROBE_MS      1000 /* how long one is waited for when it is asked */
 #define MISC_MS       1000 /* libmosquitto's keep-alive and retries */
 #define RUN_MS        2000 /* a broker that has not told its run by then has no plugin of ours */
+#define LEAD_MS       200  /* how soon it is noticed that this server leads */
 #define KEEPALIVE_S   20
 #define SESSION_S     300  /* how long a broker keeps what waits for a server that is gone */
 #define HEIRLOOM_MS   2000 /* a session that is taken over and says nothing for so long is empty */
@@ -373,6 +374,10 @@ static void do_due(struct bus_thread *b)
 {
     struct why why = {{0}};
     time_ms now = system_now();
+    if (!fleet_leads(b->config.fleet)) {
+        b->tick_at = now + LEAD_MS;
+        return;
+    }
     enum err err = fleet_tick(b->config.fleet, now, &b->tick_at, &why);
     if (err != ERR_NONE) {
         if (err != ERR_STORE_AWAY)
@@ -510,7 +515,8 @@ void bus_denied_changed(struct bus_thread *b)
 
 void bus_inherit(struct bus_thread *b, int64_t server)
 {
-    for (int i = 0; b != NULL && i < HEIRS_MAX; i++) {
+    /* At a broker of our own there is one session, and it is ours already. */
+    for (int i = 0; b != NULL && b->config.is_shared && i < HEIRS_MAX; i++) {
         long long none = 0;
         if (atomic_compare_exchange_strong(&b->gone[i], &none, server))
             break;

@@ -19,7 +19,6 @@ struct hooks {
     const struct keys *keys;
     struct log *log;
     bool calls_own_hosts;
-    struct hooks_leader *leader;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -74,7 +73,7 @@ static time_ms deliver_all(struct hooks *h)
         pthread_mutex_unlock(&h->lock);
         if (is_stopping)
             return 0;
-        if (h->leader != NULL && !h->leader->leads(h->leader))
+        if (!fleet_leads(h->fleet))
             return system_now() + LEAD_MS;
         enum err err = fleet_webhook_due(h->fleet, system_now(), &hook, h->events, WEBHOOK_BATCH, &count, &last,
                                          &is_gap, &next_at, &why);
@@ -112,7 +111,7 @@ static void *run(void *arg)
 }
 
 enum err hooks_start(struct hooks **hooks, struct fleet *fleet, const struct keys *keys, bool calls_own_hosts,
-                     struct hooks_leader *leader, struct log *log, struct why *why)
+                     struct log *log, struct why *why)
 {
     struct hooks *h = calloc(1, sizeof *h);
     if (h == NULL)
@@ -121,7 +120,6 @@ enum err hooks_start(struct hooks **hooks, struct fleet *fleet, const struct key
     h->keys = keys;
     h->log = log;
     h->calls_own_hosts = calls_own_hosts;
-    h->leader = leader;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->wake, NULL);
     if (pthread_create(&h->thread, NULL, run, h) != 0) {

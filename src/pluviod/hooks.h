@@ -7,13 +7,8 @@
 struct hooks;
 
 /* `calls_own_hosts`: also addresses of this machine.  Pointers stay the caller's. */
-/* Whether this server is the one that calls webhooks; NULL: there is no other. */
-struct hooks_leader {
-    bool (*leads)(struct hooks_leader *leader);
-};
-
 enum err hooks_start(struct hooks **hooks, struct fleet *fleet, const struct keys *keys, bool calls_own_hosts,
-                     struct hooks_leader *leader, struct log *log, struct why *why);
+                     struct log *log, struct why *why);
 /* Something happened.  From any thread. */
 void hooks_ring(struct hooks *hooks);
 void hooks_stop(struct hooks *hooks);

@@ -15,6 +15,7 @@
 #include "pluviod/gate.h"
 #include "pluviod/hooks.h"
 #include "pluviod/mail.h"
+#include "pluviod/move.h"
 #include "pluviod/oidc.h"
 #include "pluviod/runner.h"
 #include "pluviod/scratch.h"
@@ -49,7 +50,6 @@ struct server {
     struct postgres_store *postgres;
     struct fleet_store *store;
     struct postgres_listener listener;
-    struct hooks_leader leader;
     int64_t heirlooms[HEIRLOOMS_MAX]; /* servers that were gone before there was a bus */
     unsigned heirloom_count;
     bool has_gate;
@@ -682,18 +682,11 @@ static void bus_down(struct server *s)
     bus_stop(bus);
 }
 
-static bool leads(struct hooks_leader *leader)
-{
-    struct server *s = (struct server *)(void *)((char *)leader - offsetof(struct server, leader));
-    return postgres_store_leads(s->postgres);
-}
-
 static enum err hooks_up(struct server *s, struct why *why)
 {
     struct hooks *hooks = NULL;
-    s->leader.leads = leads;
-    enum err err = hooks_start(&hooks, &s->fleet, &s->keys, strcmp(s->settings.webhook_loopback, "yes") == 0,
-                               s->postgres ? &s->leader : NULL, &s->log, why);
+    enum err err =
+        hooks_start(&hooks, &s->fleet, &s->keys, strcmp(s->settings.webhook_loopback, "yes") == 0, &s->log, why);
     pthread_mutex_lock(&s->bell_lock);
     s->hooks = hooks;
     pthread_mutex_unlock(&s->bell_lock);
@@ -798,6 +791,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--routes") == 0)
         return print_routes();
+    if (argc > 1 && strcmp(argv[1], "migrate") == 0)
+        return move_main(argc - 1, argv + 1);
     static struct server server;
     struct server *s = &server;
     struct why why = {{0}};

@@ -250,7 +250,8 @@ static void read_command_line(struct command_line *line, int argc, char **argv)
         "Starts everything on one machine: REST and dashboard, downloads, and an MQTT broker as its child. At first "
         "start it "
         "makes its data folder, a certificate authority and an administrator, whose password is written to "
-        "FOLDER/admin-password.\v"
+        "FOLDER/admin-password.\n\n`pluviod migrate FROM TO` moves an installation to another database; `pluviod "
+        "migrate --help`.\v"
         "Every option can be given in the configuration file under its name, or in the environment as PLUVIO_NAME "
         "(PLUVIO_HTTPS_PORT). The command line wins over the environment, the environment over the file.",
         NULL,

@@ -5,14 +5,18 @@
  *   fleet fill PATH NODES          registers them
  *   fleet job PATH                 starts a job for all of them
  *   fleet fetch PATH NODES COUNT   asks for updates, node by node, in batches
- *   fleet report PATH NODES        reports of them, in batches, and bare SQLite writing the same rows in the same
- * batches fleet push PATH NODES SOCKET   pushes through mosquitto, and a bare publisher with the same messages
+ *   fleet report PATH NODES        reports of them, in batches, and the bare database writing the same rows so
+ *   fleet push PATH NODES SOCKET   pushes through mosquitto, and a bare publisher with the same messages
+ *
+ * PATH: a file of SQLite, or the URL of a PostgreSQL, postgres://...
  */
 #include "base/text.h"
 #include "link/link.h"
+#include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 #include <inttypes.h>
+#include <libpq-fe.h>
 #include <mosquitto.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -24,7 +28,8 @@
 #define BATCH 256
 
 struct bench {
-    struct sqlite_store *store;
+    struct sqlite_store *sqlite; /* one of these */
+    struct postgres_store *postgres;
     struct fleet fleet;
     struct entropy entropy;
     uint64_t random;
@@ -53,21 +58,32 @@ static void die(const char *what, const struct why *why)
     exit(1);
 }
 
+static bool is_postgres(const char *path)
+{
+    return strncmp(path, "postgres", 8) == 0;
+}
+
 static void open_bench(struct bench *b, const char *path)
 {
     struct why why = {{0}};
     b->random = 1;
     b->entropy.fill = fill_random;
     b->now = 1760000000000;
-    if (sqlite_store_open(&b->store, path, NULL, &why) != ERR_NONE)
+    enum err err = is_postgres(path) ? postgres_store_open(&b->postgres, path, NULL, NULL, &why)
+                                     : sqlite_store_open(&b->sqlite, path, NULL, &why);
+    if (err != ERR_NONE)
         die("open", &why);
-    fleet_init(&b->fleet, sqlite_store_port(b->store), &b->entropy, NULL, NULL);
+    fleet_init(&b->fleet, b->postgres ? postgres_store_port(b->postgres) : sqlite_store_port(b->sqlite), &b->entropy,
+               NULL, NULL);
 }
 
 static void close_bench(struct bench *b)
 {
     fleet_deinit(&b->fleet);
-    sqlite_store_close(b->store);
+    sqlite_store_close(b->sqlite);
+    postgres_store_close(b->postgres);
+    b->sqlite = NULL;
+    b->postgres = NULL;
 }
 
 /* Nodes come in no order: the i-th of the run is some node. */
@@ -134,6 +150,19 @@ static void job(struct bench *b)
 
 typedef enum err (*act)(struct fleet *f, const char *id, int64_t i, time_ms now, const char *job_id);
 
+/* As the link does. */
+static void expect(struct fleet_batch *batch, int64_t i, int64_t count, int64_t nodes)
+{
+    static char ids[BATCH][NODE_ID_SIZE];
+    const char *list[BATCH];
+    unsigned n = 0;
+    for (; n < BATCH && i < count; n++, i++) {
+        node_id(ids[n], i, nodes);
+        list[n] = ids[n];
+    }
+    fleet_batch_expect(batch, list, n, NULL);
+}
+
 static double in_batches(struct bench *b, int64_t nodes, int64_t count, act what, const char *job_id, double *cpu)
 {
     struct why why = {{0}};
@@ -142,6 +171,7 @@ static double in_batches(struct bench *b, int64_t nodes, int64_t count, act what
         struct fleet_batch batch;
         if (fleet_batch_begin(&batch, &b->fleet, &why) != ERR_NONE)
             die("begin", &why);
+        expect(&batch, i, count, nodes);
         for (int k = 0; k < BATCH && i < count; k++, i++) {
             char id[NODE_ID_SIZE];
             node_id(id, i, nodes);
@@ -269,6 +299,51 @@ static double bare(const char *path, int64_t nodes, int64_t count, const char *j
     return took;
 }
 
+/* The same by libpq, in a pipeline: prepared statements, a batch a transaction, nothing read. */
+static double bare_postgres(const char *url, int64_t nodes, int64_t count, const char *job_id)
+{
+    static const char update[] = "UPDATE executions SET info=$3,state=$4::bigint,percent=-1,updated_at=$5::bigint,"
+                                 "node_ts=$5::bigint/1000,timeline_count=timeline_count+1,timeline=timeline||$6"
+                                 " WHERE job_id=$1 AND node_id=$2",
+                      event[] = "INSERT INTO events (kind,at,node_id,job_id,image_id,info,state,percent) VALUES"
+                                " (3,$1::bigint,$2,$3,'',$4,2,-1)",
+                      at[] = "1760000000000", info[] = "Downloading Firmware Image",
+                      line[] = "1760000000000 1 2 Downloading Firmware Image\n";
+    PGconn *db = PQconnectdb(url);
+    PQclear(PQprepare(db, "u", update, 6, NULL));
+    PQclear(PQprepare(db, "e", event, 4, NULL));
+    PQenterPipelineMode(db);
+    double from = clock_s(CLOCK_MONOTONIC);
+    for (int64_t i = 0; i < count;) {
+        PGresult *r;
+        PQsendQueryParams(db, "BEGIN", 0, NULL, NULL, NULL, NULL, 0);
+        for (int k = 0; k < BATCH && i < count; k++, i++) {
+            char id[NODE_ID_SIZE];
+            node_id(id, i, nodes);
+            const char *of_update[] = {job_id, id, info, "2", at, line}, *of_event[] = {at, id, job_id, info};
+            PQsendQueryPrepared(db, "u", 6, of_update, NULL, NULL, 0);
+            PQsendQueryPrepared(db, "e", 4, of_event, NULL, NULL, 0);
+            if (k % 16 == 15)
+                PQflush(db);
+        }
+        PQsendQueryParams(db, "COMMIT", 0, NULL, NULL, NULL, NULL, 0);
+        PQpipelineSync(db);
+        for (bool is_over = false; !is_over && PQstatus(db) == CONNECTION_OK;) {
+            if ((r = PQgetResult(db)) == NULL)
+                continue;
+            is_over = PQresultStatus(r) == PGRES_PIPELINE_SYNC;
+            if (PQresultStatus(r) == PGRES_FATAL_ERROR) {
+                fprintf(stderr, "fleet: %s\n", PQresultErrorMessage(r));
+                exit(1);
+            }
+            PQclear(r);
+        }
+    }
+    double took = clock_s(CLOCK_MONOTONIC) - from;
+    PQfinish(db);
+    return took;
+}
+
 static void report(struct bench *b, const char *path, int64_t nodes)
 {
     struct job_summary sum;
@@ -280,11 +355,13 @@ static void report(struct bench *b, const char *path, int64_t nodes)
     for (int round = 0; round < 5; round++) {
         ours += in_batches(b, nodes, reports, report_one, sum.job.id, &cpu);
         close_bench(b);
-        theirs += bare(path, nodes, reports, sum.job.id);
+        theirs += is_postgres(path) ? bare_postgres(path, nodes, reports, sum.job.id)
+                                    : bare(path, nodes, reports, sum.job.id);
         open_bench(b, path);
     }
-    printf("otastatus, durable          %.0f/s in batches of %d, bare SQLite %.0f/s: %.2f of it   [limit 0.5]\n",
-           5 * (double)reports / ours, BATCH, 5 * (double)reports / theirs, theirs / ours);
+    printf("otastatus, durable          %.0f/s in batches of %d, bare %s %.0f/s: %.2f of it   [limit 0.5]\n",
+           5 * (double)reports / ours, BATCH, is_postgres(path) ? "PostgreSQL, pipelined" : "SQLite",
+           5 * (double)reports / theirs, theirs / ours);
 }
 
 /* --- pushes, beside a bare publisher ---------------------------------------------------------- */

@@ -77,7 +77,7 @@ start_load() {  # start_load FROM TO
 online() { sql "SELECT count(*) FROM nodes, facts WHERE facts.name='epoch' AND nodes.epoch=facts.value"; }
 all_online() { [ "$(online)" = "$nodes" ]; }
 counts() { ask "$1" GET "/v1/admin/otajob?ota_job_id=$2" | jq -c '[.ota_jobs[0] // . | .states.success, .total_count]'; }
-start_all() { ask "$1" POST /v1/admin/otajob -H 'Content-Type: application/json' -d "{\"ota_job_name\":\"to $2\",\"ota_image_id\":\"$(image_id "$2")\",\"groups\":[\"FFFF-FFFF\"],\"force_push\":true,\"rollout\":\"rate 150/s\"}" | jq -r .ota_job_id; }
+start_all() { ask "$1" POST "/v1/admin/otajob?force_push=true" -H 'Content-Type: application/json' -d "{\"ota_job_name\":\"to $2\",\"ota_image_id\":\"$(image_id "$2")\",\"groups\":[\"FFFF-FFFF\"],\"rollout\":\"rate 150/s\"}" | jq -r .ota_job_id; }
 image_id() { ask 1 GET /v1/admin/otaimage | jq -r --arg v "$1" '.ota_images[] | select(.fw_version == $v) | .ota_image_id'; }
 ended() { [ "$(sql "SELECT count(*) FROM executions WHERE job_id='$1' AND state=9")" -ge "$2" ]; }
 is_done() { ! kill -0 "$load_pid" 2>/dev/null; }

@@ -268,7 +268,7 @@ static size_t utf8_len(const unsigned char *at, size_t left)
     return len;
 }
 
-static char *repaired(const char *text, size_t len)
+char *pg_repaired(const char *text, size_t len)
 {
     const unsigned char *at = (const unsigned char *)text;
     size_t good = 0;
@@ -296,7 +296,7 @@ static char *repaired(const char *text, size_t len)
 static void bind_text(struct run *r, const char *text, size_t len)
 {
     int i = r->parameter++;
-    char *copy = repaired(text, len);
+    char *copy = pg_repaired(text, len);
     r->values[i].text = copy ? copy : text;
     r->values[i].number = copy != NULL;
     r->values[i].len = (int)len;

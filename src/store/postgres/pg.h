@@ -61,4 +61,7 @@ enum err pg_run(struct pg_conn *c, const char *sql, struct why *why);
 /* One number, outside of transactions; ERR_NOT_FOUND when there is no row. */
 enum err pg_number(struct pg_conn *c, const char *sql, int64_t *to, struct why *why);
 
+/* The text as the database takes it, on the heap; NULL when it takes it as it is (or memory is out). */
+char *pg_repaired(const char *text, size_t len);
+
 #endif

@@ -82,6 +82,11 @@ static bool outbox_is_ours(struct fleet_store *port)
     return monotonic_ms() < atomic_load(&s->lease_ms);
 }
 
+static bool leads(struct fleet_store *port)
+{
+    return atomic_load(&((struct postgres_store *)port)->leads) && outbox_is_ours(port);
+}
+
 /* A row of our own.  The connection is in no transaction. */
 static enum err join(struct postgres_store *s, struct pg_conn *c, struct why *why)
 {
@@ -686,6 +691,7 @@ enum err postgres_store_open(struct postgres_store **store, const char *url, str
     s->ops.outbox_add = outbox_add;
     s->ops.outbox_list = outbox_list;
     s->ops.outbox_is_ours = outbox_is_ours;
+    s->ops.leads = leads;
     s->ops.nodes_expected = nodes_expected;
     s->port.ops = &s->ops;
     s->log = log;
@@ -742,11 +748,6 @@ void postgres_store_listen(struct postgres_store *s, struct postgres_listener *l
     pthread_mutex_lock(&s->listener_lock);
     s->listener = listener;
     pthread_mutex_unlock(&s->listener_lock);
-}
-
-bool postgres_store_leads(struct postgres_store *s)
-{
-    return atomic_load(&s->leads) && monotonic_ms() < atomic_load(&s->lease_ms);
 }
 
 int64_t postgres_store_server(struct postgres_store *s)

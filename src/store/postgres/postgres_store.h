@@ -10,6 +10,8 @@
  * rows of its outbox to whoever notices; it knows by its own clock when to stop sending, well before (SERVER_LEASE_MS).
  * Its next transaction makes it a new server.
  *
+ * One of them leads: it has a lock of the database, which another one gets as soon as its connection is gone.
+ *
  * A commit whose answer was lost is asked about when the database is back, by its transaction id: what a commit
  * returned is true.
  */
@@ -51,9 +53,6 @@ struct fleet_store *postgres_store_port(struct postgres_store *store);
 /* Another listener, or none.  From any thread. */
 void postgres_store_listen(struct postgres_store *store, struct postgres_listener *listener);
 
-/* Whether this server is the one that does what only one of them may do (calls webhooks): a lock of the database, which
- * another one has as soon as our connection is gone.  From any thread. */
-bool postgres_store_leads(struct postgres_store *store);
 /* This server's number, for logs and tests. */
 int64_t postgres_store_server(struct postgres_store *store);
 
