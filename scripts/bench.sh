@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest|ui]   everything, or one of them
+#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest|ui|scale]   everything, or one of them
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -206,12 +206,143 @@ start() {  # prints the milliseconds from start to the first answer
 stop() { kill "$pid"; wait "$pid" || true; pid=''; }
 kb() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$pid/status"; }
 
+# --- beyond one machine ---
+
+# A PostgreSQL, an object store and a mosquitto beside the servers; each server with a folder of its own.
+scale_up() {
+  pg=$("$here/postgres.sh" start "$work/pg")/postgres
+  s3=$("$here/s3.sh" start "$work/s3" </dev/null 2>"$work/s3.log")
+  export AWS_ACCESS_KEY_ID=test:tester AWS_SECRET_ACCESS_KEY=testing
+  scale_mqtt=$(free_port 28883); scale_door=$(free_port $((scale_mqtt + 1)))
+  scale_broker=$("$bin/pluviod" --data "$work/files" --keys "$work/keys" --store "$pg" --write-broker "$work/broker" --mqtt-port "$scale_mqtt" --broker-port "$scale_door" 2>/dev/null)
+  mosquitto -c "$work/broker/mosquitto.conf" >"$work/broker.log" 2>&1 &
+  scale_pids=($!)
+}
+scale_server() {  # scale_server NUMBER
+  "$bin/pluviod" --data "$work/server$1" --keys "$work/keys" --store "$pg" --blob "$s3" --broker "$scale_broker" --mqtt-host "localhost:$scale_mqtt" --https-port $((28440 + $1)) \
+    --http-port $((28080 + $1)) --node-port 0 --max-requests 0 --max-logins 0 --log-level error >>"$work/server$1.log" 2>&1 &
+  scale_pids+=($!)
+  eval "scale_server_$1=$!"
+  wait_for 60 curl -sf "http://127.0.0.1:$((28080 + $1))/readyz" || { cat "$work/server$1.log"; return 1; }
+}
+scale_down() {
+  kill "${scale_pids[@]}" 2>/dev/null || true; wait "${scale_pids[@]}" 2>/dev/null || true
+  "$here/postgres.sh" stop "$work/pg" || true; "$here/s3.sh" stop "$work/s3" || true
+  rm -rf "$work/pg" "$work/s3" "$work/broker" "$work"/server? "$work/keys" "$work/files"
+}
+scale_ask() { curl -s -H "Authorization: $token" "http://127.0.0.1:28081$1"; }
+rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
+
+# Nodes of a few simulators through a whole job, with so many servers.
+scale_campaign() {  # scale_campaign SERVERS NODES
+  local servers=$1 nodes=$2 i from job left
+  scale_up
+  for i in $(seq "$servers"); do scale_server "$i"; done
+  "$bin/pluvio" login --server http://127.0.0.1:28081 --password-file "$work"/server*/admin-password >/dev/null
+  token=$(jq -r .access "$PLUVIO_SESSION")
+  (printf '\177ELF'; head -c 60000 /dev/urandom) >"$work/elf"
+  "$bin/pluvio" image pack "$work/elf" --project app --version 2.0 --chip esp32c3 --output "$work/two.bin" --quiet
+  "$bin/pluvio" image upload "$work/two.bin" >/dev/null
+  for i in 1 2; do
+    "$bin/pluvio" simulator add $((nodes / 2)) --out "$work/sim$i" >/dev/null
+    "$bin/pluvio-fleet" gateway "$work/sim$i" --rate 5000 --speed 1000000 --quiet & scale_pids+=($!)
+  done
+  scale_online() { [ "$(psql -qAt "$pg" -c "SELECT count(*) FROM nodes, facts WHERE facts.name='epoch' AND nodes.epoch=facts.value")" = "$nodes" ]; }
+  wait_for 400 scale_online || { echo "only a part of $nodes simulated nodes came"; scale_down; return 1; }
+  from=$(now_us)
+  job=$("$bin/pluvio" job start --json --image two --all --force-push | jq -r .ota_job_id)
+  scale_ended() { [ "$(psql -qAt "$pg" -c "SELECT count(*) FROM executions WHERE job_id='$job' AND state=9")" = "$nodes" ]; }
+  wait_for 900 scale_ended || echo "(only $(psql -qAt "$pg" -c "SELECT count(*) FROM executions WHERE job_id='$job' AND state=9") ended)"
+  echo "campaign, $servers server(s)      $nodes simulated nodes from the job's start to the last success in $((($(now_us) - from) / 1000000)) s"
+  rm -rf "$work/sim1" "$work/sim2"
+  scale_down
+}
+
+# Full and resumed handshakes with certificates on both sides: mosquitto, and nginx as the yardstick.
+scale_handshakes() {
+  local kind ours theirs conf=$work/nginx-mtls
+  mkdir -p "$conf"
+  cat >"$conf/nginx.conf" <<CONF
+worker_processes 1; pid $conf/pid; error_log /dev/null; events { worker_connections 2000; }
+http { access_log off; server { listen 127.0.0.1:28999 ssl; ssl_certificate $work/broker/server.crt; ssl_certificate_key $work/broker/server.key; ssl_client_certificate $work/broker/ca.crt; ssl_verify_client on;
+ssl_session_cache shared:s:10m; ssl_session_tickets on; location / { return 200; } } }
+CONF
+  nginx -c "$conf/nginx.conf" -p "$conf" 2>/dev/null
+  for kind in new reuse; do
+    ours=$(openssl s_time -connect "localhost:$scale_mqtt" -cert "$work/lamp/node.crt" -key "$work/lamp/node.key" -$kind -time 4 2>/dev/null | sed -n 's/^\([0-9]*\) connections in \([0-9.]*\) real.*/\1 \2/p' | tail -1 | awk '{ printf "%.0f", $1 / $2 }')
+    theirs=$(openssl s_time -connect localhost:28999 -cert "$work/lamp/node.crt" -key "$work/lamp/node.key" -$kind -time 4 2>/dev/null | sed -n 's/^\([0-9]*\) connections in \([0-9.]*\) real.*/\1 \2/p' | tail -1 | awk '{ printf "%.0f", $1 / $2 }')
+    echo "TLS connects, $kind          mosquitto ${ours:-0}/s, nginx with client certificates ${theirs:-0}/s, one client: $(awk "BEGIN { printf \"%.2f\", ${ours:-0} / (${theirs:-0} ? ${theirs:-1} : 1) }") of it"
+  done
+  kill "$(cat "$conf/pid")" 2>/dev/null || true
+}
+
+# Real connections: what one costs in the server and in the broker.  Then more check-ins than can be taken.
+scale_connections() {  # scale_connections NODES
+  local nodes=$1 server_before broker_before server_after broker_after flood sent served from
+  scale_up
+  scale_server 1
+  "$bin/pluvio" login --server http://127.0.0.1:28081 --password-file "$work/server1/admin-password" >/dev/null
+  token=$(jq -r .access "$PLUVIO_SESSION")
+  export PLUVIO_TOKEN; PLUVIO_TOKEN=$("$bin/pluvio" token add bench --role admin --days 1 --json | jq -r .token)
+  "$bin/pluvio" node add lamp --out "$work/lamp" >/dev/null
+  scale_handshakes
+  server_before=$(rss "$scale_server_1") broker_before=$(rss "${scale_pids[0]}")
+  "$bin/pluvio-fleet" load --server http://127.0.0.1:28081 --nodes "$nodes" --workers 3 --rate 400 --folder "$work/load" --seconds $((nodes / 250 + 60)) >"$work/load.log" 2>&1 & flood=$!
+  scale_online() { [ "$(psql -qAt "$pg" -c "SELECT count(*) FROM nodes, facts WHERE facts.name='epoch' AND nodes.epoch=facts.value")" -ge "$nodes" ]; }
+  wait_for $((nodes / 250 + 60)) scale_online || echo "(not all came: $(tail -1 "$work/load.log"))"
+  server_after=$(rss "$scale_server_1") broker_after=$(rss "${scale_pids[0]}")
+  echo "memory, connected nodes     $nodes real connections: $(((server_after - server_before) * 1024 / nodes)) bytes each in pluviod, $(((broker_after - broker_before) * 1024 / nodes)) in mosquitto"
+  wait "$flood" || true
+  grep '^{' "$work/load.log" | jq -r '"connects                    \(.connects) with TLS and a certificate, median \(.connect_ms.median) ms, 99th percentile \(.connect_ms.p99) ms; PUBACK \(.puback_ms.median) and \(.puback_ms.p99) ms"'
+  # Overload
+  "$bin/pluvio" simulator add 5000 --out "$work/sim" >/dev/null
+  served=$(curl -s "http://127.0.0.1:28081/metrics" | awk '/^pluvio_.*messages/ { n = $2 } END { print n + 0 }')
+  from=$(now_us)
+  "$bin/flood" "$work/sim" localhost "$scale_mqtt" 5000 "${FLOOD_SECONDS:-60}" >"$work/flood" & flood=$!
+  : >"$work/latencies"
+  while kill -0 "$flood" 2>/dev/null; do curl -s -o /dev/null -w '%{time_total}\n' -H "Authorization: $token" http://127.0.0.1:28081/v1/admin/overview >>"$work/latencies"; sleep 0.1; done
+  sent=$(cut -d' ' -f1 "$work/flood")
+  scale_quiet() { local a b; a=$(psql -qAt "$pg" -c 'SELECT max(seen_at) FROM nodes'); sleep 1; b=$(curl -s http://127.0.0.1:28081/metrics | awk '/^pluvio_.*messages/ { n = $2 } END { print n + 0 }'); [ "$b" = "${scale_last:-}" ] && return 0; scale_last=$b; return 1; }
+  wait_for 300 scale_quiet || true
+  echo "overload                    $sent check-ins in ${FLOOD_SECONDS:-60} s ($(cut -d' ' -f2 "$work/flood")/s); the server had taken $((${scale_last:-0} - served)) of them $((($(now_us) - from) / 1000000)) s after the first; the dashboard's overview meanwhile: median $(median <"$work/latencies") s, 99th percentile $(sort -n "$work/latencies" | awk '{ a[NR] = $1 } END { print a[int(NR * 0.99)] }') s   [limit 0.5]"
+  echo "marked failed meanwhile     $(psql -qAt "$pg" -c 'SELECT count(*) FROM executions WHERE state IN (7, 10, 11, 12, 13)') executions   [limit 0]"
+  scale_down
+}
+
+bench_scale() {
+  local nodes=${SCALE_NODES:-100000} reports=${SCALE_REPORTS:-100000} connections=${SCALE_CONNECTIONS:-15000} folder=$work/push broker sub url
+  url=$("$here/postgres.sh" start "$work/pg")/postgres
+  echo "PostgreSQL, nothing else:"
+  "$bin/fleet_bench" fill "$url" "$reports"
+  "$bin/fleet_bench" job "$url"
+  "$bin/fleet_bench" fetch "$url" "$reports" "$reports"
+  "$bin/fleet_bench" report "$url" "$reports"
+  mkdir -p "$folder"; chmod 777 "$folder"
+  printf 'listener 0 %s\nallow_anonymous true\nlog_type error\nmax_queued_messages 0\nuser %s\n' "$folder/socket" "$(id -un)" >"$folder/conf"
+  mosquitto -c "$folder/conf" 2>/dev/null & broker=$!
+  until [ -S "$folder/socket" ]; do sleep 0.01; done
+  mosquitto_sub --unix "$folder/socket" -q 1 -t 'node/+/otaurl' >"$folder/heard" & sub=$!
+  psql -qAt "$url" -c 'DROP SCHEMA public CASCADE' -c 'CREATE SCHEMA public' >/dev/null
+  "$bin/fleet_bench" fill "$url" 50000 >/dev/null
+  "$bin/fleet_bench" job "$url" >/dev/null
+  "$bin/fleet_bench" push "$url" 50000 "$folder/socket"
+  kill -KILL "$sub"; kill "$broker"; wait "$sub" "$broker" 2>/dev/null || true
+  "$here/postgres.sh" stop "$work/pg"; rm -rf "$work/pg"
+  echo "Servers over PostgreSQL, an object store and a mosquitto:"
+  scale_connections "$connections"
+  scale_campaign 1 "$nodes"
+  scale_campaign 2 "$nodes"
+  echo "Three servers, killed and cut off, with $connections nodes connected:"
+  REPLICA_NODES=$connections "$here/../tests/e2e/30-replicas.sh" "$bin" "$here/.." 33 || echo "FAILED"
+}
+
 if [ "${2:-}" = image ]; then bench_image; exit 0; fi
 if [ "${2:-}" = size ]; then exec "$here/size.sh" "$here/.."; fi
 if [ "${2:-}" = minds ]; then exec "$bin/minds"; fi
 if [ "${2:-}" = fleet ]; then bench_fleet; exit 0; fi
 if [ "${2:-}" = rest ]; then bench_rest; exit 0; fi
 if [ "${2:-}" = ui ]; then bench_ui; exit 0; fi
+if [ "${2:-}" = scale ]; then bench_scale; exit 0; fi
 if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 
 start; first=$ms; stop
@@ -254,3 +385,6 @@ bench_rest
 stop
 rm -rf "$work/data"
 bench_ui
+stop
+rm -rf "$work/data"
+bench_scale

@@ -133,6 +133,7 @@ static time_ms deadline_of(const struct tx *tx, const struct active *a, const st
     case EX_IN_PROGRESS:
         return before == EX_OFFERED || before == EX_IN_PROGRESS ? e->deadline_at : tx->now + p->silence_ms;
     case EX_REBOOTING:
+        return tx->now + p->trial_ms + p->trial_ms / 4; /* it boots, and is on trial */
     case EX_PROVISIONAL:
         return tx->now + p->lost_ms;
     case EX_ON_TRIAL:

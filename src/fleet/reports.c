@@ -60,8 +60,10 @@ static enum execution_event classify(struct tx *tx, const struct active *a, cons
     case REPORT_DELAYED:
         return EX_R_DELAYED;
     case REPORT_REJECTED:
-        /* A second copy of the job met the version that the first one installed. */
-        return was_installed && is_on_target(a, node) ? EX_TARGET_CONFIRMED : EX_R_REJECTED;
+        /* A second copy of the job met the version that the first one installed; what the node said of itself in
+         * between may have been lost. */
+        return was_installed && (is_on_target(a, node) || strstr(r->info, "Same version")) ? EX_TARGET_CONFIRMED
+                                                                                           : EX_R_REJECTED;
     case REPORT_FAILED:
         if (is_attempt_before_last(r->info))
             return EX_R_ATTEMPT_FAILED;

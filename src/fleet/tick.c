@@ -64,16 +64,23 @@ static enum err end_wait(struct tx *tx, struct active *a, struct node *node, str
 /* The new version was seen, its confirmation was not: what silence means nobody knows, so the node is asked, by the
  * same document.  One that is past its trial answers that it has the version or is done with the job; one on trial is
  * busy and says nothing. */
-static enum err ask_about_trial(struct tx *tx, struct active *a, const struct node *node, struct execution *e)
+static enum err ask_later(struct tx *tx, struct active *a, const struct node *node, struct execution *e, bool may_ask,
+                          const char *lost)
 {
     time_ms waited = tx->now - e->updated_at, lost_at = e->updated_at + tx->f->policy.lost_ms;
     if (tx->now >= lost_at)
-        return execution_apply(tx, a, e, EX_LOST, "Nothing was heard of the node since it booted the new version",
-                               false);
+        return execution_apply(tx, a, e, EX_LOST, lost, false);
     time_ms next = tx->now + (waited > tx->f->policy.trial_ms ? waited : tx->f->policy.trial_ms);
     enum err err = look_again(tx, e, next < lost_at ? next : lost_at);
-    bool is_asked = node->is_online && a->job.status == JOB_ACTIVE && !a->job.is_paused;
+    bool is_asked = may_ask && node->is_online && a->job.status == JOB_ACTIVE && !a->job.is_paused;
     return err == ERR_NONE && is_asked ? offer_send(tx, node->id, a->job.id) : err;
+}
+
+/* A node that came back long ago, and of which nothing was heard, has said all it had to say: a broker that died had
+ * it.  While it may still be on trial it is left alone. */
+static bool came_back_long_ago(const struct tx *tx, const struct node *node, const struct execution *e)
+{
+    return node->subscribed_at > e->updated_at && tx->now - node->subscribed_at >= tx->f->policy.trial_ms;
 }
 
 static enum err end_deadline(struct tx *tx, struct execution *e)
@@ -84,13 +91,14 @@ static enum err end_deadline(struct tx *tx, struct execution *e)
         return look_again(tx, e, 0);
     switch (e->state) {
     case EX_ON_TRIAL:
-        return ask_about_trial(tx, a, &node, e);
+        return ask_later(tx, a, &node, e, true, "Nothing was heard of the node since it booted the new version");
     case EX_OFFERED:
     case EX_IN_PROGRESS:
         return end_silence(tx, a, e);
     case EX_REBOOTING:
     case EX_PROVISIONAL:
-        return execution_apply(tx, a, e, EX_LOST, "Nothing was heard of the node since it said it would reboot", false);
+        return ask_later(tx, a, &node, e, e->state == EX_REBOOTING && came_back_long_ago(tx, &node, e),
+                         "Nothing was heard of the node since it said it would reboot");
     case EX_DELAYED:
     case EX_FAILED:
     case EX_WAITING:
@@ -177,7 +185,9 @@ static enum err push_batch(struct ticking *t, struct active *a, struct job_state
     enum err err = ERR_NONE;
     text_copy(after, sizeof after, state->push_after);
     while (err == ERR_NONE && count == max && !is_stopped && done < tx->f->policy.push_batch) {
-        max = done == 0 ? max : 2 * max < most ? 2 * max : most; /* where a rate stops it, few were read for nothing */
+        /* Pages that grow: where a rate stops it, few were read for nothing. */
+        max = done == 0 ? max : 2 * max < most ? 2 * max : most;
+        max = max < tx->f->policy.push_batch - done ? max : tx->f->policy.push_batch - done;
         err = push_page(tx, a, after, nodes, max, &count);
         for (unsigned i = 0; err == ERR_NONE && i < count; i++)
             ids[i] = nodes[i].id;

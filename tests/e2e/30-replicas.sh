@@ -71,7 +71,7 @@ wait_for 5 is_refused || die "a revoked token is still taken by another server"
 
 # --- the nodes
 start_load() {  # start_load FROM TO
-  spawn "$bin/pluvio-fleet" load --server "$(url_of 2)" --nodes "$nodes" --workers 2 --rate 250 --folder "$work/load" --version "$1" --target "$2" --seconds 300 >"$work/load-$2.log" 2>&1 &
+  spawn "$bin/pluvio-fleet" load --server "$(url_of 2)" --nodes "$nodes" --workers 2 --rate 250 --folder "$work/load" --version "$1" --target "$2" --seconds $((200 + nodes / 20)) >"$work/load-$2.log" 2>&1 &
   load_pid=$!
 }
 online() { sql "SELECT count(*) FROM nodes, facts WHERE facts.name='epoch' AND nodes.epoch=facts.value"; }
@@ -83,11 +83,11 @@ ended() { [ "$(sql "SELECT count(*) FROM executions WHERE job_id='$1' AND state=
 is_done() { ! kill -0 "$load_pid" 2>/dev/null; }
 
 start_load 1.0 2.0
-wait_for 120 all_online || die "only $(online) of $nodes nodes are there"
+wait_for $((100 + nodes / 50)) all_online || die "only $(online) of $nodes nodes are there"
 
 # --- a server is cut off from the database in the middle of a job; nobody else is
 job=$(start_all 3 2.0)
-wait_for 60 ended "$job" $((nodes / 10)) || die "the job does not begin"
+wait_for 120 ended "$job" $((nodes / 10)) || die "the job does not begin"
 old=$(sql 'SELECT max(id) FROM servers')
 kill -STOP "$proxy_pid"
 not_ready() { ! is_ready 3; }
@@ -96,7 +96,7 @@ two_left() { [ "$(sql 'SELECT count(*) FROM servers')" = 2 ]; }
 wait_for 30 two_left || die "the others do not notice that a server is gone"
 kill -CONT "$proxy_pid"
 wait_for 30 is_ready 3 || die "a server that was cut off does not come back"
-wait_for 500 is_done || die "the job does not end"
+wait_for $((400 + nodes / 10)) is_done || die "the job does not end"
 wait "$load_pid" || { cat "$work/load-2.0.log"; die "nodes and server do not agree"; }
 [ "$(counts 1 "$job")" = "[$nodes,$nodes]" ] || die "counts are $(counts 1 "$job")"
 [ "$(sql "SELECT count(*) FROM executions WHERE job_id='$job' AND offers<>1")" = 0 ] || die "$(sql "SELECT count(*) FROM executions WHERE job_id='$job' AND offers<>1") nodes were offered the job more than once"
@@ -106,11 +106,11 @@ report=$(grep '^{' "$work/load-2.0.log")
 
 # --- a server, the broker and the database are killed, one after the other, in the middle of another job
 start_load 2.0 3.0
-wait_for 120 all_online || die "only $(online) of $nodes nodes are there again"
+wait_for $((100 + nodes / 50)) all_online || die "only $(online) of $nodes nodes are there again"
 job=$(start_all 1 3.0)
-wait_for 60 ended "$job" $((nodes / 10)) || die "the second job does not begin"
+wait_for 120 ended "$job" $((nodes / 10)) || die "the second job does not begin"
 kill -KILL "${servers[1]}"; wait "${servers[1]}" 2>/dev/null || true
-wait_for 30 ended "$job" $((nodes * 3 / 10)) || die "the job stands still without a server"
+wait_for 120 ended "$job" $((nodes * 3 / 10)) || die "the job stands still without a server"
 answered=$(ask 2 POST /v1/admin/nodes -H 'Content-Type: application/json' -d '{"node_id":"answered"}' | jq -r .node_id)
 "$root/scripts/postgres.sh" kill "$work/pg"
 [ "$(ask 2 GET "/v1/admin/nodes?node_id=answered" | jq .error_code)" = 190046 ] || die "a database that is gone is not told by its code"
@@ -123,7 +123,7 @@ wait_for 60 is_ready 1 || die "the killed server does not come back"
 kill -KILL "$broker_pid"; wait "$broker_pid" 2>/dev/null || true
 start_broker
 for i in 1 2 3; do wait_for 30 is_ready $i || die "server $i does not come back to the broker"; done
-wait_for 500 is_done || die "the second job does not end"
+wait_for $((400 + nodes / 10)) is_done || die "the second job does not end"
 wait "$load_pid" || { cat "$work/load-3.0.log"; die "nodes and server do not agree"; }
 [ "$(counts 3 "$job")" = "[$nodes,$nodes]" ] || die "counts are $(counts 3 "$job")"
 report=$(grep '^{' "$work/load-3.0.log")

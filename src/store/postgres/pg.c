@@ -70,7 +70,9 @@ enum err pg_connect(struct pg_conn *c, struct why *why)
     static const char settings[] = "SET client_encoding='UTF8'; SET idle_in_transaction_session_timeout='5s';"
                                    "SET lock_timeout='8s'; SET tcp_user_timeout='8s'; SET tcp_keepalives_idle='3s';"
                                    "SET tcp_keepalives_interval='2s'; SET tcp_keepalives_count=3;"
-                                   "SET default_transaction_isolation='read committed'; SET jit=off";
+                                   "SET default_transaction_isolation='read committed'; SET jit=off;"
+                                   /* Each statement has its index; plans are made while tables are small, and kept. */
+                                   "SET enable_seqscan=off";
     if (c->db != NULL && PQstatus(c->db) == CONNECTION_OK)
         return ERR_NONE;
     pg_close(c);

@@ -351,6 +351,45 @@ static void events_tell_what_happened_and_where_a_gap_is(void **state)
     assert_int_equal(count, 0);
 }
 
+/* A broker that died had the last words of a node: once it has been back for long, it is asked, and an unmodified node
+ * answers that it has this version. */
+static void a_node_whose_last_words_were_lost_is_asked(void **state)
+{
+    struct rig *r = *state;
+    struct fleet_policy *p = &r->fleet.policy;
+    time_ms next = 0;
+    struct status_report said = {.status = REPORT_IN_PROGRESS,
+                                 .info = "Rebooting into new firmware (after 1 HTTPS attempt)"};
+    rig_node(r, "n1", "1.0");
+    struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, true, "n1");
+    assert_int_equal(rig_outbox(r), 1);
+    rig_drain(r);
+    text_copy(said.job_id, sizeof said.job_id, job.id);
+    fleet_on_report(&r->fleet, "n1", &said, r->now, NULL);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_REBOOTING);
+    fleet_on_presence(&r->fleet, 0, "n1", false, r->now, NULL);
+    r->now += 10000;
+    fleet_on_subscribed(&r->fleet, 0, "n1", NULL, r->now, NULL);
+    r->now += p->trial_ms / 2;
+    fleet_tick(&r->fleet, r->now, &next, NULL);
+    assert_int_equal(rig_outbox(r), 0); /* it may be on trial */
+    r->now += p->trial_ms;
+    fleet_tick(&r->fleet, r->now, &next, NULL);
+    assert_int_equal(rig_outbox(r), 1);
+    static struct outgoing out[4];
+    unsigned count = 0;
+    fleet_outbox_list(&r->fleet, 0, out, 4, &count, NULL);
+    assert_int_equal(count, 1);
+    assert_false(out[0].is_stale);
+    said.status = REPORT_REJECTED;
+    text_copy(said.info, sizeof said.info, "Same version received");
+    fleet_on_report(&r->fleet, "n1", &said, r->now, NULL);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_SUCCESS);
+    struct node n;
+    fleet_node_get(&r->fleet, "n1", &n, NULL);
+    assert_string_equal(n.fw_version, "2.0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,7 +407,9 @@ int main(void)
         WITH_RIG(what_cannot_change_ends_at_once),
         WITH_RIG(old_and_double_reports_change_nothing),
         WITH_RIG(strangers_are_refused),
+        WITH_RIG(a_node_whose_last_words_were_lost_is_asked),
         WITH_RIG(a_push_to_many_goes_in_batches),
+        WITH_RIG(a_node_whose_last_words_were_lost_is_asked),
         WITH_RIG(one_job_at_a_time_by_priority),
         WITH_RIG(cancelled_jobs_are_offered_to_nobody),
         WITH_RIG(orders_are_checked),
