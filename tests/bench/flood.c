@@ -65,7 +65,8 @@ int main(int argc, char **argv)
     mosquitto_connect_callback_set(m, on_connect);
     mosquitto_publish_callback_set(m, on_publish);
     mosquitto_max_inflight_messages_set(m, WINDOW);
-    if (mosquitto_connect(m, argv[2], atoi(argv[3]), 60) != MOSQ_ERR_SUCCESS || mosquitto_loop_start(m) != MOSQ_ERR_SUCCESS)
+    if (mosquitto_connect(m, argv[2], atoi(argv[3]), 60) != MOSQ_ERR_SUCCESS ||
+        mosquitto_loop_start(m) != MOSQ_ERR_SUCCESS)
         return 69;
     while (!atomic_load(&is_connected) && now_s() < until)
         usleep(1000);

@@ -2,6 +2,7 @@
 # Goal: malformed, foreign, expired and oversized input gets a clear error or one log line; nothing is lost, nothing dies.
 . "$(dirname "$0")/lib.sh" "$@"
 server_options=(--log-level info)
+far_redirect=no # the URLs here are to be ours
 start_server
 login
 add_node n1; add_node n2; run_node n1 fast

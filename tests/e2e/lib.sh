@@ -28,6 +28,7 @@ cleanup() {
   trap - EXIT
   [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
   [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || true
+  end_far
   wait 2>/dev/null || true
   if compgen -G "$work/asan*" >/dev/null || compgen -G "$work/ubsan*" >/dev/null; then
     echo "a sanitizer spoke:"; cat "$work"/asan* "$work"/ubsan* 2>/dev/null; status=1
@@ -45,9 +46,31 @@ trap 'exit 143' TERM INT
 
 die() { echo "FAILED: $*" >&2; exit 1; }
 
+# PLUVIO_FAR=yes: the same scenario over PostgreSQL, an object store and a broker that runs by itself.  The services are
+# the tests' own (tests/tools/service.sh).  far_redirect=no: downloads go through the server.  Each scenario has a database and a prefix of its own in them.
+far_options=() far_pids=() far_database=''
+start_far() {
+  local pg s3 door url
+  [ "${PLUVIO_FAR:-no}" = yes ] && [ ${#far_options[@]} -eq 0 ] || return 0
+  pg=$(cat "$PLUVIO_SERVICES/postgres.url") s3=$(cat "$PLUVIO_SERVICES/s3.url") door=$(free_port $((base + 17)))
+  far_database=pluvio_e2e_${number}_$$
+  psql -qAt "$pg/postgres" -c "CREATE DATABASE $far_database" >/dev/null
+  export AWS_ACCESS_KEY_ID=test:tester AWS_SECRET_ACCESS_KEY=testing
+  mkdir -p -m 711 "$work/data"
+  url=$("$bin/pluviod" --data "$work/far" --keys "$work/data/keys" --store "$pg/$far_database" --write-broker "$work/far-broker" --mqtt-port "$mqtt" --broker-port "$door" 2>"$work/far.log") || die "$(cat "$work/far.log")"
+  spawn mosquitto -c "$work/far-broker/mosquitto.conf" >>"$work/far-broker.log" 2>&1 &
+  far_pids=($!)
+  far_options=(--store "$pg/$far_database" --blob "$s3/e2e-$number-$$?redirect=${far_redirect:-yes}" --broker "$url" --mqtt-host "localhost:$mqtt")
+}
+end_far() {
+  [ ${#far_pids[@]} -eq 0 ] || kill "${far_pids[@]}" 2>/dev/null || true
+  [ -z "$far_database" ] || psql -qAt "$(cat "$PLUVIO_SERVICES/postgres.url")/postgres" -c "DROP DATABASE IF EXISTS $far_database WITH (FORCE)" >/dev/null 2>&1 || true
+}
+
 start_server() {  # start_server [OPTION...]
+  start_far
   spawn "$bin/pluviod" --data "$work/data" --https-port "$https" --http-port "$http" --node-port "$node_port" --mqtt-port "$mqtt" \
-    --log-level debug --max-requests 0 --max-logins 0 "${server_options[@]}" "$@" >>"$work/pluviod.log" 2>&1 &
+    --log-level debug --max-requests 0 --max-logins 0 "${far_options[@]}" "${server_options[@]}" "$@" >>"$work/pluviod.log" 2>&1 &
   server_pid=$!
   wait_for 60 curl -sf "http://127.0.0.1:$http/healthz" || die "the server did not start"
 }

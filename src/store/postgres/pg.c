@@ -24,12 +24,20 @@ static struct pg_conn *connection(struct sql_conn *c)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-static void note(struct pg_conn *c, const char *what, const char *message)
+/* The database ends the connection with it, if it has not yet. */
+static bool is_fatal(const PGresult *r)
+{
+    const char *severity = r ? PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
+    return severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+}
+
+/* `r`: the result that tells of it; NULL: there is none. */
+static void note(struct pg_conn *c, const PGresult *r, const char *what, const char *message)
 {
     if (c->is_failed)
         return;
     c->is_failed = true;
-    c->code = PQstatus(c->db) == CONNECTION_OK ? ERR_STORE : ERR_STORE_AWAY;
+    c->code = PQstatus(c->db) == CONNECTION_OK && !is_fatal(r) ? ERR_STORE : ERR_STORE_AWAY;
     size_t len = strcspn(message, "\n");
     why_set(&c->why, c->code, "database: %.*s", (int)len, message);
     log_line(c->sql.log, LOG_ERROR, "store", "%.100s: %.*s", what, (int)len, message);
@@ -141,7 +149,7 @@ static enum err of_result(const struct pg_conn *c, const PGresult *r, struct why
     if (r != NULL && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK))
         return ERR_NONE;
     const char *message = r ? PQresultErrorMessage(r) : PQerrorMessage(c->db);
-    return why_set(why, r ? ERR_STORE : ERR_STORE_AWAY, "database: %.*s", (int)strcspn(message, "\n"),
+    return why_set(why, r && !is_fatal(r) ? ERR_STORE : ERR_STORE_AWAY, "database: %.*s", (int)strcspn(message, "\n"),
                    *message ? message : "no answer");
 }
 
@@ -191,7 +199,7 @@ static void read_to_sync(struct pg_conn *c, PGresult **keep)
         ExecStatusType status = PQresultStatus(r);
         is_over = status == PGRES_PIPELINE_SYNC;
         if (status == PGRES_FATAL_ERROR)
-            note(c, "a statement", PQresultErrorMessage(r));
+            note(c, r, "a statement", PQresultErrorMessage(r));
         if (status == PGRES_COMMAND_OK)
             c->result_count = strtoll(PQcmdTuples(r), NULL, 10);
         if (status == PGRES_TUPLES_OK && keep != NULL) {
@@ -201,7 +209,7 @@ static void read_to_sync(struct pg_conn *c, PGresult **keep)
             PQclear(r);
     }
     if (PQstatus(c->db) != CONNECTION_OK)
-        note(c, "the connection", *PQerrorMessage(c->db) ? PQerrorMessage(c->db) : "no answer");
+        note(c, NULL, "the connection", *PQerrorMessage(c->db) ? PQerrorMessage(c->db) : "no answer");
     c->unsynced = 0;
 }
 
@@ -213,7 +221,7 @@ static bool enter(struct pg_conn *c)
 static enum err sync_keeping(struct pg_conn *c, PGresult **keep, struct why *why)
 {
     if (c->db == NULL || !enter(c) || PQpipelineSync(c->db) != 1)
-        note(c, "the pipeline", c->db ? PQerrorMessage(c->db) : "not connected");
+        note(c, NULL, "the pipeline", c->db ? PQerrorMessage(c->db) : "not connected");
     else
         read_to_sync(c, keep);
     return failure(c, why);
@@ -227,7 +235,7 @@ enum err pg_sync(struct pg_conn *c, struct why *why)
 static enum err sent(struct pg_conn *c, bool is_good, struct why *why)
 {
     if (!is_good)
-        note(c, "the pipeline", c->db ? PQerrorMessage(c->db) : "not connected");
+        note(c, NULL, "the pipeline", c->db ? PQerrorMessage(c->db) : "not connected");
     if (++c->unsynced % PG_FLUSH_EVERY == 0 && c->db != NULL)
         PQflush(c->db); /* so that the database works while we do */
     return failure(c, why);

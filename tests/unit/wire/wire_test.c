@@ -189,6 +189,41 @@ static void a_simulator_speaks_for_nodes_of_its_name(void **state)
     assert_null(topic_notice("node/n1/otaurl", node_id));
 }
 
+/* What our plugin tells, and what other brokers tell of their clients. */
+static void notices_of_several_brokers_are_understood(void **state)
+{
+    static const struct {
+        const char *topic, *id, *notice;
+    } cases[] = {
+        {"pluvio/presence/n1/otaurl", "n1", "otaurl"},
+        {"pluvio/presence/n1/disconnected", "n1", "disconnected"},
+        {"pluvio/presence/n1/connected", "n1", "connected"},
+        {"$aws/events/presence/connected/n-2", "n-2", "connected"},
+        {"$aws/events/presence/disconnected/n-2", "n-2", "disconnected"},
+        {"$aws/events/subscriptions/subscribed/n-2", "n-2", "otaurl"},
+        {"$SYS/brokers/emqx@127.0.0.1/clients/n3/connected", "n3", "connected"},
+        {"$SYS/brokers/emqx@127.0.0.1/clients/n3/disconnected", "n3", "disconnected"},
+        {"pluvio/presence/n1/other", NULL, NULL},
+        {"pluvio/presence//otaurl", NULL, NULL},
+        {"$SYS/brokers/a/b/clients/n3/connected", NULL, NULL},
+        {"$SYS/brokers/a/clients/n3/connected/x", NULL, NULL},
+        {"$aws/events/presence/connected/", NULL, NULL},
+        {"pluvio/presence/0123456789012345678901234567890123456789012345678901234567890123456789/otaurl", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char id[NODE_ID_SIZE] = "";
+        const char *notice = topic_notice(cases[i].topic, id);
+        if (cases[i].notice == NULL)
+            assert_null(notice);
+        else {
+            assert_string_equal(notice, cases[i].notice);
+            assert_string_equal(id, cases[i].id);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +237,7 @@ int main(void)
         cmocka_unit_test(texts_are_understood),
         cmocka_unit_test(fetch_and_config_are_read),
         cmocka_unit_test(a_simulator_speaks_for_nodes_of_its_name),
+        cmocka_unit_test(notices_of_several_brokers_are_understood),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }
