@@ -318,6 +318,14 @@ void link_receive(struct link *l, unsigned broker, const char *topic, struct byt
 
 /* --- to nodes --------------------------------------------------------------------------------- */
 
+static unsigned free_places(const struct link *l)
+{
+    unsigned n = 0;
+    for (int i = 0; i < LINK_IN_FLIGHT; i++)
+        n += !l->in_flight[i].is_used;
+    return n;
+}
+
 static int free_place(const struct link *l)
 {
     for (int i = 0; i < LINK_IN_FLIGHT; i++)
@@ -419,10 +427,17 @@ bool link_drain(struct link *l, time_ms now)
 {
     streams_send(&l->streams);
     struct why why = {{0}};
-    unsigned count = LINK_DRAIN;
+    unsigned count = 0, max = 0;
     bool is_more = false;
-    while (!is_more && count == LINK_DRAIN && l->done_count < LINK_BATCH && fleet_outbox_is_ours(l->fleet)) {
-        enum err err = fleet_outbox_list(l->fleet, l->drained, l->draining, LINK_DRAIN, &count, &why);
+    /* Rows are looked at when many of them can go, not each time that one can. */
+    if (free_places(l) < LINK_IN_FLIGHT / 4)
+        return true;
+    while (!is_more && count == max && l->done_count < LINK_BATCH && fleet_outbox_is_ours(l->fleet)) {
+        unsigned room = free_places(l);
+        if (room == 0)
+            return true;
+        max = room < LINK_DRAIN ? room : LINK_DRAIN;
+        enum err err = fleet_outbox_list(l->fleet, l->drained, l->draining, max, &count, &why);
         if (err != ERR_NONE) {
             if (err != ERR_STORE_AWAY)
                 log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));

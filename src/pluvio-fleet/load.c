@@ -140,22 +140,29 @@ static int64_t ask_server(const struct load_settings *s)
     return count < 0 ? -1 : total;
 }
 
-static volatile sig_atomic_t is_interrupted;
-
-static void on_signal(int number)
+static sigset_t stop_signals(void)
 {
-    (void)number;
-    is_interrupted = 1;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+/* Waits; true when somebody wants us to stop. */
+static bool is_stopped_within(int64_t ms)
+{
+    const sigset_t set = stop_signals();
+    const struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    return sigtimedwait(&set, NULL, &limit) > 0;
 }
 
 /* What nodes said last may be on its way, or wait for a server that takes over what another one left. */
 static int64_t settle(const struct load_settings *s, const struct load_shared *shared)
 {
     int64_t until = monotonic_ms() + SETTLE_MS, theirs = ask_server(s);
-    while (theirs != SUM(shared, s, on_target) && monotonic_ms() < until && !is_interrupted) {
-        usleep(SETTLE_STEP_MS * 1000);
+    while (theirs != SUM(shared, s, on_target) && monotonic_ms() < until && !is_stopped_within(SETTLE_STEP_MS))
         theirs = ask_server(s);
-    }
     return theirs;
 }
 
@@ -166,8 +173,10 @@ static bool start_workers(const struct load_settings *s, struct load_shared *sha
     for (unsigned i = 0; i < s->workers; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGTERM);
+            const sigset_t set = stop_signals();
             signal(SIGINT, SIG_IGN);
+            sigprocmask(SIG_UNBLOCK, &set, NULL);
+            prctl(PR_SET_PDEATHSIG, SIGTERM);
             _exit(load_worker(s, shared, i));
         }
         if (pids[i] < 0)
@@ -189,9 +198,8 @@ static bool watch(const struct load_settings *s, struct load_shared *shared)
 {
     int64_t from = monotonic_ms(), tell_at = TELL_MS;
     int status;
-    while (!is_interrupted) {
+    while (!is_stopped_within(POLL_MS)) {
         int64_t now = monotonic_ms() - from;
-        usleep(POLL_MS * 1000);
         if (now >= tell_at) {
             tell(shared, s, now);
             tell_at = now + TELL_MS;
@@ -213,8 +221,8 @@ static int run(const struct load_settings *s)
         fprintf(stderr, "pluvio-fleet: no memory, or no folder %s\n", s->folder);
         return 71;
     }
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    const sigset_t set = stop_signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
     bool is_good = start_workers(s, shared, pids) && watch(s, shared);
     int64_t took = monotonic_ms() - from;
     tell(shared, s, took);

@@ -38,7 +38,7 @@ start_replica() {  # start_replica NUMBER
   local store=$pg/postgres
   [ "$1" -ne 3 ] || store=postgres://pluvio@127.0.0.1:$proxy_port/postgres
   spawn "$bin/pluviod" --data "$work/data$1" --keys "$work/keys" --store "$store" --blob "$s3" --broker "$broker" --mqtt-host "localhost:$mqtt" \
-    --https-port $((https + $1)) --http-port $((http + $1)) --node-port 0 --max-requests 0 --max-logins 0 >>"$work/pluviod$1.log" 2>&1 &
+    --https-port $((https + $1)) --http-port $((http + $1)) --node-port 0 --max-requests 0 --max-logins 0 --drain 3 >>"$work/pluviod$1.log" 2>&1 &
   servers[$1]=$!
 }
 is_ready() { curl -sf -m 2 "$(url_of "$1")/readyz"; }
@@ -134,8 +134,25 @@ report=$(grep '^{' "$work/load-3.0.log")
 [ "$(echo "$report" | jq .confirmed)" = "$nodes" ] || die "$(echo "$report" | jq .confirmed) boots into the new version"
 [ "$(echo "$report" | jq .downloads)" = "$nodes" ] || die "$(echo "$report" | jq .downloads) downloads"
 
+# --- who is not let in is told to the broker by any server
+node=$(head -1 "$work/load/0-of-2.jsonl")
+for part in client_cert client_key ca_cert; do echo "$node" | jq -r .$part >"$work/$part"; done
+speak() { timeout 10 mosquitto_pub -h localhost -p "$mqtt" --cafile "$work/ca_cert" --cert "$work/client_cert" --key "$work/client_key" -q 1 -t node/load-000001/config -m '{"node_id":"load-000001","info":{"fw_version":"'"$1"'"}}' 2>/dev/null || true; }
+shows() { speak "$1"; [ "$(ask 1 GET "/v1/admin/nodes?node_id=load-000001" | jq -r .fw_version)" = "$1" ]; }
+[ "$(echo "$node" | jq .place)" = 0 ] || die "the first credentials are not the first node's"
+wait_for 20 shows 7.0 || die "the node is not heard"
+ask 3 PUT '/v1/admin/nodes?node_id=load-000001&activate=false' >/dev/null
+is_out() { ! shows 7.1 && ! shows 7.2; }
+wait_for 20 is_out || die "a deactivated node is heard"
+ask 2 PUT '/v1/admin/nodes?node_id=load-000001&activate=true' >/dev/null
+wait_for 20 shows 7.3 || die "a node that is active again is not heard"
+
 # --- one goes for an upgrade while the others serve: it says so first, and nothing is lost
-kill -TERM "${servers[2]}"; wait "${servers[2]}" || die "the end of a server failed"
+kill -TERM "${servers[2]}"
+is_draining() { [ "$(curl -s -m 2 -o /dev/null -w '%{http_code}' "$(url_of 2)/readyz")" = 503 ]; }
+wait_for 10 is_draining || die "a server that is about to end says that it is ready"
+[ "$(ask 2 GET "/v1/admin/nodes?node_id=answered" | jq -r .node_id)" = answered ] || die "it does not serve to its end"
+wait "${servers[2]}" || die "the end of a server failed"
 one_left() { [ "$(sql "SELECT count(*) FROM servers")" = 2 ]; }
 wait_for 10 one_left || die "a server that ended is still there"
 [ "$(ask 3 GET "/v1/admin/nodes?node_id=answered" | jq -r .node_id)" = answered ] || die "the others do not serve"

@@ -15,6 +15,8 @@
     X(XID_STATUS, "SELECT coalesce(pg_xact_status($1::text::xid8),'')")                                                \
     X(NOTIFY, "SELECT pg_notify('pluvio',$1)")                                                                         \
     X(JOIN, "INSERT INTO servers (seen_at) VALUES (clock_timestamp()) RETURNING id")                                   \
+    X(TRIM, "DELETE FROM events WHERE id<=$1 AND id>$2")                                                               \
+    X(LAST_EVENT, "SELECT coalesce(max(id),0) FROM events")                                                            \
     X(OUTBOX_ADD, "INSERT INTO outbox (node_id,job_id,at,topic,text,server) VALUES ($1,$2,$3,$4,$5,$6)")               \
     X(OUTBOX_LIST, "SELECT id,node_id,job_id,at,topic FROM outbox WHERE id>$1 AND server=$3 ORDER BY id LIMIT $2")     \
     X(EXPECT_NODES, "SELECT " NODE_COLUMNS " FROM nodes WHERE id=ANY($1::text[])")                                     \

@@ -32,6 +32,7 @@ struct postgres_store {
         struct postgres_store *store;
         bool is_reading;
         int64_t version_before, events_since;
+        int64_t trimmed; /* events up to this one are gone */
     } writer, readers[READERS];
     atomic_llong server;   /* our row's id */
     atomic_llong lease_ms; /* of the monotonic clock: until then nobody takes us for dead */
@@ -232,8 +233,16 @@ static enum err trim_events(struct client *t, struct why *why)
     if (t->events_since < TRIM_EVERY)
         return ERR_NONE;
     t->events_since = 0;
-    struct run r = db_start(&t->pg.sql.port, S_EVENT_TRIM);
-    db_int(&r, EVENTS_KEPT);
+    int64_t last = 0, until;
+    struct run r = pg_start(&t->pg, PG_LAST_EVENT);
+    enum err err = db_one_number(&r, &last, why);
+    if (err != ERR_NONE || (until = last - EVENTS_KEPT) <= t->trimmed)
+        return err;
+    /* From where we came to: an index holds on to what was deleted until it is vacuumed. */
+    r = pg_start(&t->pg, PG_TRIM);
+    db_int(&r, until);
+    db_int(&r, t->trimmed);
+    t->trimmed = until;
     return pg_execute(&r, why);
 }
 
