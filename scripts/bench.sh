@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest|ui|scale]   everything, or one of them
+#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest|ui|scale|campaigns]   everything, or one of them
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -190,7 +190,7 @@ NGINX
   stop
 }
 
-trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
+trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; if declare -F scale_down >/dev/null; then scale_down; fi; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 
 https=$(free_port 28443) http=$(free_port 28080) node=$(free_port 28500) mqtt=$(free_port 28883)
 now_us() { local t=$EPOCHREALTIME; echo "${t/[.,]/}"; }
@@ -225,9 +225,12 @@ scale_server() {  # scale_server NUMBER
   eval "scale_server_$1=$!"
   wait_for 60 curl -sf "http://127.0.0.1:$((28080 + $1))/readyz" || { cat "$work/server$1.log"; return 1; }
 }
+scale_pids=()
 scale_down() {
+  [ ${#scale_pids[@]} -gt 0 ] || return 0
   kill "${scale_pids[@]}" 2>/dev/null || true; wait "${scale_pids[@]}" 2>/dev/null || true
   "$here/postgres.sh" stop "$work/pg" || true; "$here/s3.sh" stop "$work/s3" || true
+  scale_pids=()
   rm -rf "$work/pg" "$work/s3" "$work/broker" "$work"/server? "$work/keys" "$work/files"
 }
 scale_ask() { curl -s -H "Authorization: $token" "http://127.0.0.1:28081$1"; }
@@ -235,7 +238,8 @@ rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 # Nodes of a few simulators through a whole job, with so many servers.
 scale_campaign() {  # scale_campaign SERVERS NODES
-  local servers=$1 nodes=$2 i from job left
+  local servers=$1 nodes=$2 i from job
+  unset PLUVIO_TOKEN
   scale_up
   for i in $(seq "$servers"); do scale_server "$i"; done
   "$bin/pluvio" login --server http://127.0.0.1:28081 --password-file "$work"/server*/admin-password >/dev/null
@@ -296,13 +300,13 @@ scale_connections() {  # scale_connections NODES
   grep '^{' "$work/load.log" | jq -r '"connects                    \(.connects) with TLS and a certificate, median \(.connect_ms.median) ms, 99th percentile \(.connect_ms.p99) ms; PUBACK \(.puback_ms.median) and \(.puback_ms.p99) ms"'
   # Overload
   "$bin/pluvio" simulator add 5000 --out "$work/sim" >/dev/null
-  served=$(curl -s "http://127.0.0.1:28081/metrics" | awk '/^pluvio_.*messages/ { n = $2 } END { print n + 0 }')
+  served=$(curl -s "http://127.0.0.1:28081/metrics" | awk '/^pluvio_messages_total/ { n = $2 } END { print n + 0 }')
   from=$(now_us)
   "$bin/flood" "$work/sim" localhost "$scale_mqtt" 5000 "${FLOOD_SECONDS:-60}" >"$work/flood" & flood=$!
   : >"$work/latencies"
   while kill -0 "$flood" 2>/dev/null; do curl -s -o /dev/null -w '%{time_total}\n' -H "Authorization: $token" http://127.0.0.1:28081/v1/admin/overview >>"$work/latencies"; sleep 0.1; done
   sent=$(cut -d' ' -f1 "$work/flood")
-  scale_quiet() { local a b; a=$(psql -qAt "$pg" -c 'SELECT max(seen_at) FROM nodes'); sleep 1; b=$(curl -s http://127.0.0.1:28081/metrics | awk '/^pluvio_.*messages/ { n = $2 } END { print n + 0 }'); [ "$b" = "${scale_last:-}" ] && return 0; scale_last=$b; return 1; }
+  scale_quiet() { local a b; a=$(psql -qAt "$pg" -c 'SELECT max(seen_at) FROM nodes'); sleep 1; b=$(curl -s http://127.0.0.1:28081/metrics | awk '/^pluvio_messages_total/ { n = $2 } END { print n + 0 }'); [ "$b" = "${scale_last:-}" ] && return 0; scale_last=$b; return 1; }
   wait_for 300 scale_quiet || true
   echo "overload                    $sent check-ins in ${FLOOD_SECONDS:-60} s ($(cut -d' ' -f2 "$work/flood")/s); the server had taken $((${scale_last:-0} - served)) of them $((($(now_us) - from) / 1000000)) s after the first; the dashboard's overview meanwhile: median $(median <"$work/latencies") s, 99th percentile $(sort -n "$work/latencies" | awk '{ a[NR] = $1 } END { print a[int(NR * 0.99)] }') s   [limit 0.5]"
   echo "marked failed meanwhile     $(psql -qAt "$pg" -c 'SELECT count(*) FROM executions WHERE state IN (7, 10, 11, 12, 13)') executions   [limit 0]"
@@ -330,7 +334,7 @@ bench_scale() {
   kill -KILL "$sub"; kill "$broker"; wait "$sub" "$broker" 2>/dev/null || true
   "$here/postgres.sh" stop "$work/pg"; rm -rf "$work/pg"
   echo "Servers over PostgreSQL, an object store and a mosquitto:"
-  scale_connections "$connections"
+  [ "$connections" -eq 0 ] || scale_connections "$connections"
   scale_campaign 1 "$nodes"
   scale_campaign 2 "$nodes"
   [ "${SCALE_KILLS:-yes}" = yes ] || return 0
@@ -345,6 +349,7 @@ if [ "${2:-}" = fleet ]; then bench_fleet; exit 0; fi
 if [ "${2:-}" = rest ]; then bench_rest; exit 0; fi
 if [ "${2:-}" = ui ]; then bench_ui; exit 0; fi
 if [ "${2:-}" = scale ]; then bench_scale; exit 0; fi
+if [ "${2:-}" = campaigns ]; then chmod 755 "$work"; scale_campaign 1 "${SCALE_NODES:-100000}"; scale_campaign 2 "${SCALE_NODES:-100000}"; exit 0; fi
 if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 
 start; first=$ms; stop

@@ -71,6 +71,8 @@ HANDLER(get_metrics)
                  states[i]);
     head(to, "pluvio_events_total", "counter", "Events since the first start.");
     buf_addf(to, "pluvio_events_total %" PRId64 "\n", last);
+    head(to, "pluvio_messages_total", "counter", "Messages from nodes over MQTT.");
+    buf_addf(to, "pluvio_messages_total %lld\n", rest->counts ? atomic_load(&rest->counts->messages) : 0LL);
     head(to, "pluvio_http_requests_total", "counter", "Answered requests, by class of status.");
     for (int i = 2; rest->counts != NULL && i < 6; i++)
         buf_addf(to, "pluvio_http_requests_total{code=\"%dxx\"} %lld\n", i,
