@@ -432,16 +432,16 @@ bool link_drain(struct link *l, time_ms now)
     /* Rows are looked at when many of them can go, not each time that one can. */
     if (free_places(l) < LINK_IN_FLIGHT / 4)
         return true;
-    while (!is_more && count == max && l->done_count < LINK_BATCH && fleet_outbox_is_ours(l->fleet)) {
+    while (!is_more && count == max && l->done_count < LINK_BATCH) {
         unsigned room = free_places(l);
-        if (room == 0)
+        if (room == 0 || !fleet_outbox_is_ours(l->fleet))
             return true;
         max = room < LINK_DRAIN ? room : LINK_DRAIN;
         enum err err = fleet_outbox_list(l->fleet, l->drained, l->draining, max, &count, &why);
         if (err != ERR_NONE) {
             if (err != ERR_STORE_AWAY)
                 log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
-            return false;
+            return err == ERR_STORE_AWAY; /* it will be there again */
         }
         for (unsigned i = 0; i < count && !is_more; i++) {
             const struct outgoing *o = &l->draining[i];
@@ -456,7 +456,7 @@ bool link_drain(struct link *l, time_ms now)
                 l->drained = o->row.id;
         }
     }
-    return is_more;
+    return is_more || l->done_count >= LINK_BATCH;
 }
 
 void link_acknowledged(struct link *l, unsigned broker, int message_id)

@@ -53,6 +53,7 @@ struct bus_thread {
     pthread_t thread;
     int wake;
     atomic_bool is_stopping, denied_changed;
+    bool has_mail; /* something may wait in the outbox */
     atomic_uint connected;
     atomic_llong gone[HEIRS_MAX]; /* servers whose sessions are to be taken over; 0: free */
     time_ms tick_at;
@@ -384,17 +385,24 @@ static void do_due(struct bus_thread *b)
             log_line(b->config.log, LOG_ERROR, "bus", "tick: %s", why_text(&why, err));
         b->tick_at = now + MISC_MS;
     }
-    if (atomic_load(&b->connected) > 0)
-        link_drain(&b->link, now);
 }
 
-/* What came in one turn is one transaction; what that leaves to send goes out at once. */
+/* What came in one turn is one transaction.  What that leaves to send rings the bell, and is looked at then. */
 static void flush(struct bus_thread *b)
 {
     link_flush(&b->link);
-    if (atomic_load(&b->connected) > 0)
-        link_drain(&b->link, system_now());
+    if (b->has_mail && atomic_load(&b->connected) > 0)
+        b->has_mail = link_drain(&b->link, system_now());
     link_flush(&b->link);
+}
+
+/* All that is there, for one call reads one message, and what is read together is written together. */
+static void read_all(struct bus_client *c)
+{
+    struct pollfd more = {mosquitto_socket(c->client), POLLIN, 0};
+    for (int i = 0; i < LINK_BATCH && mosquitto_loop_read(c->client, 1) == MOSQ_ERR_SUCCESS; i++)
+        if (mosquitto_socket(c->client) != more.fd || poll(&more, 1, 0) <= 0)
+            break;
 }
 
 static void serve(struct bus_client *c, short events, bool is_full)
@@ -402,7 +410,7 @@ static void serve(struct bus_client *c, short events, bool is_full)
     if (c->client == NULL)
         return;
     if (events & (POLLIN | POLLHUP | POLLERR) && !is_full)
-        mosquitto_loop_read(c->client, 100);
+        read_all(c);
     if (events & POLLOUT)
         mosquitto_loop_write(c->client, 1);
     if (mosquitto_socket(c->client) >= 0)
@@ -452,6 +460,7 @@ static void turn(struct bus_thread *b)
         return;
     uint64_t rung = 0;
     bool is_rung = fds[0].revents & POLLIN && read(b->wake, &rung, sizeof rung) > 0;
+    b->has_mail |= is_rung;
     for (unsigned i = 1; i < count; i++)
         serve(of[i], fds[i].revents, is_full);
     for (unsigned i = 0; i < b->config.broker_count; i++) {
