@@ -423,6 +423,11 @@ static void drop(struct link *l, const struct outbox_row *row, time_ms now)
         log_line(l->log, LOG_ERROR, "link", "outbox: %s", why_text(&why, err));
 }
 
+void link_send_blocks(struct link *l)
+{
+    streams_send(&l->streams);
+}
+
 bool link_drain(struct link *l, time_ms now)
 {
     streams_send(&l->streams);

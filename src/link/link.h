@@ -85,6 +85,9 @@ void link_flush(struct link *l);
 /* So many messages wait that no more should be read from the brokers, who keep them. */
 bool link_is_full(const struct link *l);
 
+/* Sends blocks of files that nodes asked for, as far as room is in flight; asks the store for nothing. */
+void link_send_blocks(struct link *l);
+
 /* Sends what waits in the outbox, as far as room is in flight.  True when more waits. */
 bool link_drain(struct link *l, time_ms now);
 

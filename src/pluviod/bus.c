@@ -391,6 +391,7 @@ static void do_due(struct bus_thread *b)
 static void flush(struct bus_thread *b)
 {
     link_flush(&b->link);
+    link_send_blocks(&b->link);
     if (b->has_mail && atomic_load(&b->connected) > 0)
         b->has_mail = link_drain(&b->link, system_now());
     link_flush(&b->link);
