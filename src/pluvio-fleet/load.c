@@ -27,7 +27,7 @@
 
 #define TELL_MS        5000
 #define POLL_MS        100
-#define SETTLE_MS      240000
+#define SETTLE_MS      480000
 #define SETTLE_STEP_MS 500
 
 static int64_t monotonic_ms(void)

@@ -96,7 +96,7 @@ two_left() { [ "$(sql 'SELECT count(*) FROM servers')" = 2 ]; }
 wait_for 30 two_left || die "the others do not notice that a server is gone"
 kill -CONT "$proxy_pid"
 wait_for 30 is_ready 3 || die "a server that was cut off does not come back"
-wait_for $((400 + nodes / 10)) is_done || die "the job does not end"
+wait_for $((700 + nodes / 10)) is_done || die "the job does not end"
 wait "$load_pid" || { cat "$work/load-2.0.log"; die "nodes and server do not agree"; }
 [ "$(counts 1 "$job")" = "[$nodes,$nodes]" ] || die "counts are $(counts 1 "$job")"
 report=$(grep '^{' "$work/load-2.0.log")
@@ -127,7 +127,7 @@ wait_for 60 is_ready 1 || die "the killed server does not come back"
 kill -KILL "$broker_pid"; wait "$broker_pid" 2>/dev/null || true
 start_broker
 for i in 1 2 3; do wait_for 30 is_ready $i || die "server $i does not come back to the broker"; done
-wait_for $((400 + nodes / 10)) is_done || die "the second job does not end"
+wait_for $((700 + nodes / 10)) is_done || die "the second job does not end"
 wait "$load_pid" || { cat "$work/load-3.0.log"; die "nodes and server do not agree"; }
 [ "$(counts 3 "$job")" = "[$nodes,$nodes]" ] || die "counts are $(counts 3 "$job")"
 report=$(grep '^{' "$work/load-3.0.log")
