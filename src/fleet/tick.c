@@ -96,6 +96,10 @@ static enum err end_deadline(struct tx *tx, struct execution *e)
     case EX_IN_PROGRESS:
         return end_silence(tx, a, e);
     case EX_REBOOTING:
+        if (node.subscribed_at > e->updated_at && !came_back_long_ago(tx, &node, e) &&
+            tx->now < e->updated_at + tx->f->policy.lost_ms)
+            return look_again(tx, e, node.subscribed_at + tx->f->policy.trial_ms);
+        /* fall through */
     case EX_PROVISIONAL:
         return ask_later(tx, a, &node, e, e->state == EX_REBOOTING && came_back_long_ago(tx, &node, e),
                          "Nothing was heard of the node since it said it would reboot");
