@@ -256,11 +256,8 @@ static void close_client(struct worker *w, struct load_node *n)
 
 static void node_leaves(struct sim_world *world, struct sim_node *m, bool is_sudden)
 {
-    struct worker *w = (struct worker *)world;
-    (void)is_sudden;
-    /* Not in the middle of its own callback: the next turn closes it. */
-    of(m)->retry_at = -1;
-    (void)w;
+    (void)world, (void)is_sudden;
+    of(m)->retry_at = -1; /* not in the middle of its own callback: the next turn closes it */
 }
 
 static int64_t look_up(struct sim_world *world, struct sim_node *m, const char *url, const char **version,
