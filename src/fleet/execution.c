@@ -1,7 +1,7 @@
 /*
  * One job on one node.  What is true in each state:
  *   OFFERED      the job document is on its way or was taken; the node has not spoken yet
- *   IN_PROGRESS  the node said it works on it
+ *   IN_PROGRESS  the node said it works on it; one that came back since, and says nothing, is asked at deadline_at
  *   REBOOTING    the node said that the image is in its other slot and that it reboots
  *   ON_TRIAL     the new version described itself; nobody confirmed it yet; at deadline_at the node is asked
  *   PROVISIONAL  a node without rollback said success before its reboot
@@ -127,13 +127,13 @@ static time_ms deadline_of(const struct tx *tx, const struct active *a, const st
                            enum execution_event event, enum execution_state before)
 {
     const struct fleet_policy *p = &tx->f->policy;
+    time_ms first_look = tx->now + p->trial_ms + p->trial_ms / 4; /* a node boots, and is on trial */
     switch (e->state) {
-    case EX_OFFERED:
-        return tx->now + p->silence_ms;
     case EX_IN_PROGRESS:
-        return before == EX_OFFERED || before == EX_IN_PROGRESS ? e->deadline_at : tx->now + p->silence_ms;
+        return before == EX_OFFERED || before == EX_IN_PROGRESS ? e->deadline_at : first_look;
+    case EX_OFFERED:
     case EX_REBOOTING:
-        return tx->now + p->trial_ms + p->trial_ms / 4; /* it boots, and is on trial */
+        return first_look;
     case EX_PROVISIONAL:
         return tx->now + p->lost_ms;
     case EX_ON_TRIAL:

@@ -301,7 +301,8 @@ static enum err fill_outgoing(struct tx *tx, const struct outbox_row *row, struc
     o->is_stale = active_find(tx, row->job_id, &a) != ERR_NONE || a->job.status != JOB_ACTIVE || a->job.is_paused ||
                   !a->has_image || tx->db->execution_get(tx->s, row->job_id, row->node_id, &e, NULL) != ERR_NONE ||
                   (e.state != EX_OFFERED && e.state != EX_ON_TRIAL &&
-                   (e.state != EX_REBOOTING || row->at <= e.updated_at)); /* a question, not the offer itself */
+                   ((e.state != EX_IN_PROGRESS && e.state != EX_REBOOTING) ||
+                    row->at <= e.updated_at)); /* a question, not the offer itself */
     if (!o->is_stale) {
         bool is_known = a->variant_count > 0 && tx->db->node_get(tx->s, row->node_id, &node, NULL) == ERR_NONE;
         o->image = is_known ? *active_image(a, &node) : a->image;

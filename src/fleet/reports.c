@@ -47,7 +47,9 @@ static bool is_attempt_before_last(const char *info)
 static enum execution_event classify(struct tx *tx, const struct active *a, const struct execution *e,
                                      const struct node *node, const struct status_report *r)
 {
-    bool was_installed = e->state == EX_REBOOTING || e->state == EX_ON_TRIAL || e->state == EX_PROVISIONAL;
+    /* A node that begins to download has found another version in the image than its own. */
+    bool was_other = e->state == EX_IN_PROGRESS && e->percent >= 0;
+    bool was_installed = e->state == EX_REBOOTING || e->state == EX_ON_TRIAL || e->state == EX_PROVISIONAL || was_other;
     if ((r->status == REPORT_REJECTED || r->status == REPORT_FAILED) && status_info_is_rollback(r->info))
         return EX_R_ROLLED_BACK;
     switch (r->status) {

@@ -36,18 +36,6 @@ static enum err look_again(struct tx *tx, struct execution *e, time_ms at)
     return tx->db->execution_put(tx->s, e, NULL, tx->why);
 }
 
-static enum err end_silence(struct tx *tx, struct active *a, struct execution *e)
-{
-    time_ms until = e->updated_at + tx->f->policy.silence_ms;
-    int64_t retries = a->plan.retries >= 0 ? a->plan.retries : (int64_t)tx->f->policy.retries;
-    static const char text[] = "Nothing was heard of the node";
-    if (until > tx->now)
-        return look_again(tx, e, until); /* it spoke in the meantime */
-    if (a->job.status != JOB_ACTIVE)
-        return execution_apply(tx, a, e, EX_CANCEL, text, false);
-    return execution_apply(tx, a, e, e->failures >= retries ? EX_R_FAILED_LAST : EX_SILENT, text, false);
-}
-
 static enum err end_wait(struct tx *tx, struct active *a, struct node *node, struct execution *e)
 {
     struct verdict v;
@@ -61,26 +49,48 @@ static enum err end_wait(struct tx *tx, struct active *a, struct node *node, str
     return look_again(tx, &after, tx->now + tx->f->policy.recheck_ms);
 }
 
-/* The new version was seen, its confirmation was not: what silence means nobody knows, so the node is asked, by the
- * same document.  One that is past its trial answers that it has the version or is done with the job; one on trial is
- * busy and says nothing. */
-static enum err ask_later(struct tx *tx, struct active *a, const struct node *node, struct execution *e, bool may_ask,
-                          const char *lost)
-{
-    time_ms waited = tx->now - e->updated_at, lost_at = e->updated_at + tx->f->policy.lost_ms;
-    if (tx->now >= lost_at)
-        return execution_apply(tx, a, e, EX_LOST, lost, false);
-    time_ms next = tx->now + (waited > tx->f->policy.trial_ms ? waited : tx->f->policy.trial_ms);
-    enum err err = look_again(tx, e, next < lost_at ? next : lost_at);
-    bool is_asked = may_ask && node->is_online && a->job.status == JOB_ACTIVE && !a->job.is_paused;
-    return err == ERR_NONE && is_asked ? offer_send(tx, node->id, a->job.id) : err;
-}
-
 /* A node that came back long ago, and of which nothing was heard, has said all it had to say: a broker that died had
  * it.  While it may still be on trial it is left alone. */
 static bool came_back_long_ago(const struct tx *tx, const struct node *node, const struct execution *e)
 {
     return node->subscribed_at > e->updated_at && tx->now - node->subscribed_at >= tx->f->policy.trial_ms;
+}
+
+/* Twice as late each time, and at `end_at` at the latest.  Until then a node may be asked what its silence means, by
+ * the same document: one that is past its trial answers that it has the version or is done with the job; one that is
+ * at work or on trial is busy and says nothing. */
+static enum err look_later(struct tx *tx, struct active *a, const struct node *node, struct execution *e, bool may_ask,
+                           time_ms end_at)
+{
+    time_ms waited = tx->now - e->updated_at;
+    time_ms next = tx->now + (waited > tx->f->policy.trial_ms ? waited : tx->f->policy.trial_ms);
+    enum err err = look_again(tx, e, next < end_at ? next : end_at);
+    if (err != ERR_NONE || !may_ask || !node->is_online || a->job.status != JOB_ACTIVE || a->job.is_paused)
+        return err;
+    log_line(tx->f->log, LOG_INFO, "fleet", "node=%s job=%s is asked: %s, and silent for %lld s", node->id, a->job.id,
+             execution_state_text(e->state), (long long)waited / 1000);
+    return offer_send(tx, node->id, a->job.id);
+}
+
+static enum err end_silence(struct tx *tx, struct active *a, const struct node *node, struct execution *e)
+{
+    time_ms until = e->updated_at + tx->f->policy.silence_ms;
+    int64_t retries = a->plan.retries >= 0 ? a->plan.retries : (int64_t)tx->f->policy.retries;
+    static const char text[] = "Nothing was heard of the node";
+    if (until > tx->now)
+        return look_later(tx, a, node, e, came_back_long_ago(tx, node, e), until);
+    if (a->job.status != JOB_ACTIVE)
+        return execution_apply(tx, a, e, EX_CANCEL, text, false);
+    return execution_apply(tx, a, e, e->failures >= retries ? EX_R_FAILED_LAST : EX_SILENT, text, false);
+}
+
+static enum err ask_later(struct tx *tx, struct active *a, const struct node *node, struct execution *e, bool may_ask,
+                          const char *lost)
+{
+    time_ms lost_at = e->updated_at + tx->f->policy.lost_ms;
+    if (tx->now >= lost_at)
+        return execution_apply(tx, a, e, EX_LOST, lost, false);
+    return look_later(tx, a, node, e, may_ask, lost_at);
 }
 
 static enum err end_deadline(struct tx *tx, struct execution *e)
@@ -94,7 +104,7 @@ static enum err end_deadline(struct tx *tx, struct execution *e)
         return ask_later(tx, a, &node, e, true, "Nothing was heard of the node since it booted the new version");
     case EX_OFFERED:
     case EX_IN_PROGRESS:
-        return end_silence(tx, a, e);
+        return end_silence(tx, a, &node, e);
     case EX_REBOOTING:
         if (node.subscribed_at > e->updated_at && !came_back_long_ago(tx, &node, e) &&
             tx->now < e->updated_at + tx->f->policy.lost_ms)

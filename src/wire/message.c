@@ -100,7 +100,9 @@ int status_info_percent(const char *info)
     if (sscanf(info, "Downloaded %d%% %15s", &percent, tail) == 2 && strcmp(tail, "Firmware") == 0 && percent >= 0 &&
         percent <= 100)
         return percent;
-    return -1;
+    return strcmp(info, "Downloading Firmware Image") == 0         ? 0
+           : strcmp(info, "Firmware Image download complete") == 0 ? 100
+                                                                   : -1;
 }
 
 bool status_info_is_rebooting(const char *info)

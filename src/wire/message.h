@@ -26,7 +26,9 @@ enum err fetch_message_read(struct fetch_message *m, struct bytes payload, struc
 /* ERR_FORMAT when job id or status cannot be found. */
 enum err status_report_read(struct status_report *r, struct bytes payload, struct why *why);
 
-/* Percentage in "Downloaded <n>% Firmware Image", -1 for other texts. */
+/* How much of the image a node has: the percentage of "Downloaded <n>% Firmware Image", 0 when it begins to download,
+ * which a node does after it found another version than its own in the image, 100 when it has all of it; -1 for other
+ * texts. */
 int status_info_percent(const char *info);
 
 /* Texts that a server must tell apart, since the status word alone does not. */

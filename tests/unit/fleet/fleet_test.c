@@ -353,20 +353,19 @@ static void events_tell_what_happened_and_where_a_gap_is(void **state)
 
 /* A broker that died had the last words of a node: once it has been back for long, it is asked, and an unmodified node
  * answers that it has this version. */
-static void a_node_whose_last_words_were_lost_is_asked(void **state)
+static void look_for_lost_words(struct rig *r, const char *last_info, enum execution_state last_state)
 {
-    struct rig *r = *state;
     struct fleet_policy *p = &r->fleet.policy;
     time_ms next = 0;
-    struct status_report said = {.status = REPORT_IN_PROGRESS,
-                                 .info = "Rebooting into new firmware (after 1 HTTPS attempt)"};
+    struct status_report said = {.status = REPORT_IN_PROGRESS};
+    text_copy(said.info, sizeof said.info, last_info);
     rig_node(r, "n1", "1.0");
     struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, true, "n1");
     assert_int_equal(rig_outbox(r), 1);
     rig_drain(r);
     text_copy(said.job_id, sizeof said.job_id, job.id);
     fleet_on_report(&r->fleet, "n1", &said, r->now, NULL);
-    assert_int_equal(rig_execution(r, job.id, "n1").state, EX_REBOOTING);
+    assert_int_equal(rig_execution(r, job.id, "n1").state, last_state);
     fleet_on_presence(&r->fleet, 0, "n1", false, r->now, NULL);
     r->now += 10000;
     fleet_on_subscribed(&r->fleet, 0, "n1", NULL, r->now, NULL);
@@ -390,6 +389,35 @@ static void a_node_whose_last_words_were_lost_is_asked(void **state)
     assert_string_equal(n.fw_version, "2.0");
 }
 
+static void a_node_whose_last_words_were_lost_is_asked(void **state)
+{
+    look_for_lost_words(*state, "Rebooting into new firmware (after 1 HTTPS attempt)", EX_REBOOTING);
+}
+
+static void a_node_whose_words_since_the_download_were_lost_is_asked(void **state)
+{
+    look_for_lost_words(*state, "Downloading Firmware Image", EX_IN_PROGRESS);
+}
+
+/* One that did not go away meanwhile works, however long that takes. */
+static void a_slow_download_is_left_alone(void **state)
+{
+    struct rig *r = *state;
+    time_ms next = 0;
+    rig_node(r, "n1", "1.0");
+    struct job job = rig_job(r, "job", rig_image(r, "two", "2.0").id, true, "n1");
+    rig_drain(r);
+    rig_report(r, "n1", job.id, REPORT_IN_PROGRESS, "Downloading Firmware Image");
+    for (time_ms end = r->now + r->fleet.policy.silence_ms - 1000; r->now < end; r->now += 10000) {
+        fleet_tick(&r->fleet, r->now, &next, NULL);
+        assert_int_equal(rig_outbox(r), 0);
+        assert_int_equal(rig_execution(r, job.id, "n1").state, EX_IN_PROGRESS);
+    }
+    r->now += 11000;
+    fleet_tick(&r->fleet, r->now, &next, NULL);
+    assert_int_not_equal(rig_execution(r, job.id, "n1").state, EX_IN_PROGRESS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,9 +435,10 @@ int main(void)
         WITH_RIG(what_cannot_change_ends_at_once),
         WITH_RIG(old_and_double_reports_change_nothing),
         WITH_RIG(strangers_are_refused),
-        WITH_RIG(a_node_whose_last_words_were_lost_is_asked),
         WITH_RIG(a_push_to_many_goes_in_batches),
         WITH_RIG(a_node_whose_last_words_were_lost_is_asked),
+        WITH_RIG(a_node_whose_words_since_the_download_were_lost_is_asked),
+        WITH_RIG(a_slow_download_is_left_alone),
         WITH_RIG(one_job_at_a_time_by_priority),
         WITH_RIG(cancelled_jobs_are_offered_to_nobody),
         WITH_RIG(orders_are_checked),

@@ -144,7 +144,9 @@ static void texts_are_understood(void **state)
     (void)state;
     assert_int_equal(status_info_percent("Downloaded 40% Firmware Image"), 40);
     assert_int_equal(status_info_percent("Downloaded 400% Firmware Image"), -1);
-    assert_int_equal(status_info_percent("Downloading Firmware Image"), -1);
+    assert_int_equal(status_info_percent("Downloading Firmware Image"), 0);
+    assert_int_equal(status_info_percent("Firmware Image download complete"), 100);
+    assert_int_equal(status_info_percent("Starting OTA Upgrade (HTTPS attempt 1/3)"), -1);
     assert_true(status_info_is_rebooting("Rebooting into new firmware (after 2 HTTPS attempts)"));
     assert_true(status_info_is_rollback("Firmware rolled back"));
     assert_false(status_info_is_rollback("Project Name mismatch"));
