@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,6 +30,9 @@
 #define POLL_MS        100
 #define SETTLE_MS      480000
 #define SETTLE_STEP_MS 500
+#define WORKERS_LEAST  2
+#define NODE_FILES     3   /* a node's socket, and the pair of them by which libmosquitto wakes itself */
+#define WORKER_FILES   100 /* everything else that a process opens */
 
 static int64_t monotonic_ms(void)
 {
@@ -242,6 +246,31 @@ static int run(const struct load_settings *s)
     return is_good ? 0 : 1;
 }
 
+/* The nodes that one process has descriptors for, by the limit that its owner may raise. */
+static unsigned nodes_of_a_worker(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max == RLIM_INFINITY)
+        return UINT32_MAX;
+    return files.rlim_max > WORKER_FILES + NODE_FILES ? (unsigned)((files.rlim_max - WORKER_FILES) / NODE_FILES) : 1;
+}
+
+/* As many processes as the nodes need, when nobody said how many; false when that many cannot hold them. */
+static bool choose_workers(struct load_settings *s)
+{
+    unsigned room = nodes_of_a_worker(), needed = (s->nodes - 1) / room + 1;
+    if (s->workers == 0)
+        s->workers = needed > WORKERS_LEAST ? needed : WORKERS_LEAST;
+    if (needed > s->workers || s->workers > LOAD_WORKERS_MAX) {
+        fprintf(stderr,
+                "pluvio-fleet: %u nodes need %u processes, because one may open descriptors for %u of them; at most "
+                "%d processes are started.  Give more --workers, or raise the limit: ulimit -Hn\n",
+                s->nodes, needed, room, LOAD_WORKERS_MAX);
+        return false;
+    }
+    return true;
+}
+
 /* --- the command line ------------------------------------------------------------------------- */
 
 enum {
@@ -260,7 +289,7 @@ static const struct argp_option options_known[] = {
     {"token", 't', "TOKEN", 0, "Of an administrator; default: PLUVIO_TOKEN", 0},
     {"folder", 'o', "FOLDER", 0, "Where the nodes' credentials are kept (pluvio-load)", 0},
     {"nodes", 'n', "N", 0, "How many (1000)", 0},
-    {"workers", 'w', "N", 0, "In so many processes (2); one holds 6,000 or so", 0},
+    {"workers", 'w', "N", 0, "In so many processes (as many as their descriptors need, 2 at least)", 0},
     {"rate", 'r', "NODES/S", 0, "How many connect in a second (500)", 0},
     {"prefix", OPTION_PREFIX, "TEXT", 0, "What their ids begin with (load)", 0},
     {"version", 'V', "VERSION", 0, "What they run at first (1.0)", 0},
@@ -325,8 +354,8 @@ static error_t take_option(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (s->token == NULL)
             argp_error(state, "give --token, or PLUVIO_TOKEN");
-        if (s->nodes < 1 || s->workers < 1 || s->workers > LOAD_WORKERS_MAX || !(s->connect_per_s > 0))
-            argp_error(state, "--nodes, --workers (at most %d) and --rate must be at least 1", LOAD_WORKERS_MAX);
+        if (s->nodes < 1 || !(s->connect_per_s > 0))
+            argp_error(state, "--nodes and --rate must be at least 1");
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -354,8 +383,7 @@ int verb_load(int argc, char **argv)
                               .model = "load",
                               .connect_per_s = 500,
                               .nodes = 1000,
-                              .workers = 2,
                               .has_downloads = true};
     argp_parse(&parser, argc, argv, 0, NULL, &s);
-    return run(&s);
+    return choose_workers(&s) ? run(&s) : 64;
 }
