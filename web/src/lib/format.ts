@@ -32,6 +32,13 @@ export function ago(ms: number, now: number) {
   return new Date(ms).toLocaleDateString();
 }
 
+/** A mark of a time axis whose marks are `step` seconds apart, in the reader's own way to write times and days. */
+export function tick(ms: number, step: number) {
+  const at = new Date(ms);
+  if (step >= 86400) return at.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+  return at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', second: step < 60 ? '2-digit' : undefined });
+}
+
 export const percent = (part: number, whole: number) => (whole > 0 ? `${Math.floor((1000 * part) / whole) / 10} %` : '–');
 
 export const short = (digest = '') => digest.slice(0, 12);
