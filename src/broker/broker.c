@@ -21,6 +21,7 @@
 
 #define RESTART_FIRST_MS 100
 #define RESTART_MOST_MS  5000
+#define QUEUED_MAX       1000000 /* messages that wait for a server, of some 900 bytes each in mosquitto's memory */
 #define QUEUED_BYTES_MAX (512 * 1024 * 1024)
 #define SETTLED_S        10 /* a child that ran this long resets the delay */
 
@@ -144,7 +145,7 @@ static enum err write_config(struct broker *b, const struct broker_config *c, co
     text_add(&t, "per_listener_settings true\nlog_dest stderr\nlog_type error\nlog_type warning\nlog_timestamp false\n"
                  "persistence false\nmax_inflight_messages 200\nset_tcp_nodelay true\n");
     /* The servers may fall behind a fleet that comes back at once; nodes' queues stay short. */
-    text_add(&t, "max_queued_messages 0\nmax_queued_bytes %d\n", QUEUED_BYTES_MAX);
+    text_add(&t, "max_queued_messages %d\nmax_queued_bytes %d\n", QUEUED_MAX, QUEUED_BYTES_MAX);
     if (door->user == NULL)
         text_add(&t, "\nlistener 0 %s\nallow_anonymous true\nplugin %s\n", b->socket_path, b->plugin);
     else {

@@ -19,6 +19,11 @@ struct node_visitor {
     bool (*visit)(struct node_visitor *v, const struct node *node);
 };
 
+/* `node`: what nodes have in common; everything else of it is empty. */
+struct alike_visitor {
+    void (*visit)(struct alike_visitor *v, const struct node *node, int64_t count);
+};
+
 struct job_visitor {
     bool (*visit)(struct job_visitor *v, const struct job *job);
 };
@@ -53,6 +58,10 @@ struct fleet_store_ops {
                           struct why *why);
     enum err (*node_scan)(struct fleet_store *s, const char *after, struct node_visitor *v, struct why *why);
     enum err (*node_count)(struct fleet_store *s, int64_t *count, struct why *why);
+    /* All nodes of an organisation (NULL: of all), gathered by fw_version, model, project_name, platform, is_online,
+     * is_deactivated, is_astray and whether activated_at is 0 (else it is 1).  The same group may come more than once.
+     */
+    enum err (*nodes_alike)(struct fleet_store *s, const char *org, struct alike_visitor *v, struct why *why);
     /* After a start of a broker nobody is known to be connected to it.  Costs the same however many nodes there are. */
     enum err (*nodes_all_offline)(struct fleet_store *s, unsigned broker, time_ms now, struct why *why);
     /* A hint, NULL where nobody wants it: this transaction will ask for these nodes and what they work on, so that a

@@ -9,7 +9,7 @@
 /* --- the fleet -------------------------------------------------------------------------------- */
 
 struct taller {
-    struct node_visitor port;
+    struct alike_visitor port;
     struct tally *to;
     unsigned last; /* the kind of the node before: neighbours are alike */
 };
@@ -38,19 +38,18 @@ static struct tally_kind *kind_of(struct taller *t, const struct node *n)
     return k;
 }
 
-static bool tally_node(struct node_visitor *v, const struct node *node)
+static void tally_nodes(struct alike_visitor *v, const struct node *node, int64_t count)
 {
     struct taller *t = (struct taller *)v;
     struct tally *to = t->to;
-    to->nodes++;
-    to->online += node->is_online;
-    to->never_seen += node->activated_at == 0;
-    to->deactivated += node->is_deactivated;
-    to->astray += node->is_astray;
+    to->nodes += count;
+    to->online += node->is_online ? count : 0;
+    to->never_seen += node->activated_at == 0 ? count : 0;
+    to->deactivated += node->is_deactivated ? count : 0;
+    to->astray += node->is_astray ? count : 0;
     struct tally_kind *kind = kind_of(t, node);
     if (kind != NULL)
-        kind->nodes++;
-    return true;
+        kind->nodes += count;
 }
 
 static int more_nodes_first(const void *a, const void *b)
@@ -62,11 +61,11 @@ static int more_nodes_first(const void *a, const void *b)
 enum err fleet_tally(struct fleet *f, struct tally *to, struct why *why)
 {
     struct tx tx;
-    struct taller t = {{tally_node}, to, 0};
+    struct taller t = {{tally_nodes}, to, 0};
     memset(to, 0, sizeof *to);
     enum err err = tx_begin_reading(&tx, f, why);
     if (err == ERR_NONE)
-        err = tx_end(&tx, tx.db->node_scan(tx.s, "", &t.port, why));
+        err = tx_end(&tx, tx.db->nodes_alike(tx.s, NULL, &t.port, why));
     qsort(to->kinds, to->kind_count, sizeof to->kinds[0], more_nodes_first);
     return err;
 }

@@ -220,6 +220,29 @@ static enum err see_node_count(struct fleet_store *s, int64_t *count, struct why
     return err;
 }
 
+struct lone_nodes {
+    struct node_visitor port;
+    struct alike_visitor *to;
+};
+
+static bool pass_alone(struct node_visitor *v, const struct node *node)
+{
+    struct node one = *node;
+    struct lone_nodes *l = (struct lone_nodes *)v;
+    one.activated_at = node->activated_at != 0;
+    l->to->visit(l->to, &one, 1);
+    return true;
+}
+
+/* Whether a node fits a query only the node itself tells. */
+static enum err see_nodes_alike(struct fleet_store *s, const char *org, struct alike_visitor *v, struct why *why)
+{
+    struct lone_nodes lone = {{pass_alone}, v};
+    (void)org;
+    return of(s)->view->has_scope ? see_node_scan(s, "", &lone.port, why)
+                                  : raw(s)->ops->nodes_alike(raw(s), of(s)->view->org, v, why);
+}
+
 struct node_taker {
     struct node_visitor port;
     struct node *to;
@@ -605,6 +628,7 @@ static const struct fleet_store_ops ops = {
     .node_delete = see_node_delete,
     .node_list = see_node_list,
     .node_scan = see_node_scan,
+    .nodes_alike = see_nodes_alike,
     .node_count = see_node_count,
     .nodes_all_offline = see_nodes_all_offline,
     .nodes_expected = see_nodes_expected,

@@ -227,6 +227,19 @@ static enum err mem_node_scan(struct fleet_store *port, const char *after, struc
     return ERR_NONE;
 }
 
+static enum err mem_nodes_alike(struct fleet_store *port, const char *org, struct alike_visitor *v, struct why *why)
+{
+    struct node node;
+    (void)why;
+    for (struct row *row = row_after(&of(port)->tables[NODES], ""); row != NULL; row = rows_next(row)) {
+        take_node(of(port), row, &node);
+        node.activated_at = node.activated_at != 0;
+        if (org == NULL || strcmp(node.org, org) == 0)
+            v->visit(v, &node, 1);
+    }
+    return ERR_NONE;
+}
+
 static enum err mem_node_count(struct fleet_store *port, int64_t *count, struct why *why)
 {
     (void)why;
@@ -996,6 +1009,7 @@ static const struct fleet_store_ops ops = {
     .node_delete = mem_node_delete,
     .node_list = mem_node_list,
     .node_scan = mem_node_scan,
+    .nodes_alike = mem_nodes_alike,
     .node_count = mem_node_count,
     .nodes_all_offline = mem_nodes_all_offline,
     .group_get = mem_group_get,

@@ -12,6 +12,11 @@
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
+static bool is_online(const struct sql_conn *c, unsigned broker, int64_t epoch)
+{
+    return epoch != 0 && epoch == c->epochs[broker];
+}
+
 void db_read_node(struct run *r, struct node *n)
 {
     const struct sql_conn *c = r->c;
@@ -46,7 +51,7 @@ void db_read_node(struct run *r, struct node *n)
     n->is_deactivated = db_get_int(r) != 0;
     db_get_text(r, n->org, sizeof n->org);
     n->broker = (unsigned)db_get_int(r) % BROKERS_MAX;
-    n->is_online = epoch != 0 && epoch == c->epochs[n->broker];
+    n->is_online = is_online(c, n->broker, epoch);
     if (epoch != 0 && !n->is_online) {
         n->subscribed_at = 0;
         n->presence_at = c->epochs_at[n->broker];
@@ -172,6 +177,28 @@ enum err db_node_scan(struct fleet_store *tx, const char *after, struct node_vis
     }
     free(page);
     return err;
+}
+
+enum err db_nodes_alike(struct fleet_store *tx, const char *org, struct alike_visitor *v, struct why *why)
+{
+    struct run r = db_start(tx, S_NODES_ALIKE);
+    db_int(&r, org == NULL);
+    db_text(&r, org ? org : "");
+    while (db_next(&r)) {
+        struct node n = {.id = ""};
+        db_get_text(&r, n.fw_version, sizeof n.fw_version);
+        db_get_text(&r, n.model, sizeof n.model);
+        db_get_text(&r, n.project_name, sizeof n.project_name);
+        db_get_text(&r, n.platform, sizeof n.platform);
+        int64_t epoch = db_get_int(&r);
+        n.broker = (unsigned)db_get_int(&r) % BROKERS_MAX;
+        n.is_online = is_online(r.c, n.broker, epoch);
+        n.is_deactivated = db_get_int(&r) != 0;
+        n.is_astray = db_get_int(&r) != 0;
+        n.activated_at = db_get_int(&r);
+        v->visit(v, &n, db_get_int(&r));
+    }
+    return db_finish(&r, why);
 }
 
 enum err db_node_count(struct fleet_store *tx, int64_t *count, struct why *why)

@@ -10,6 +10,7 @@ enum err db_node_delete(struct fleet_store *tx, const char *id, struct why *why)
 enum err db_node_list(struct fleet_store *tx, const char *after, struct node *to, unsigned max, unsigned *count,
                       struct why *why);
 enum err db_node_scan(struct fleet_store *tx, const char *after, struct node_visitor *v, struct why *why);
+enum err db_nodes_alike(struct fleet_store *tx, const char *org, struct alike_visitor *v, struct why *why);
 enum err db_node_count(struct fleet_store *tx, int64_t *count, struct why *why);
 enum err db_nodes_all_offline(struct fleet_store *tx, unsigned broker, time_ms now, struct why *why);
 enum err db_group_get(struct fleet_store *tx, const char *id, struct group *to, struct why *why);

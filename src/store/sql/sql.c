@@ -148,6 +148,7 @@ const struct fleet_store_ops sql_nouns = {
     .node_delete = db_node_delete,
     .node_list = db_node_list,
     .node_scan = db_node_scan,
+    .nodes_alike = db_nodes_alike,
     .node_count = db_node_count,
     .nodes_all_offline = db_nodes_all_offline,
     .group_get = db_group_get,

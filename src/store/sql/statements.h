@@ -47,6 +47,10 @@
                    "?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)")                                                     \
     X(NODE_DELETE, "DELETE FROM nodes WHERE id=?1")                                                                    \
     X(NODE_LIST, "SELECT " NODE_COLUMNS " FROM nodes WHERE id>?1 ORDER BY id LIMIT ?2")                                \
+    X(NODES_ALIKE,                                                                                                     \
+      "SELECT fw_version,model,project_name,platform,epoch,broker,is_deactivated,is_astray,"                           \
+      "CAST(CASE WHEN activated_at=0 THEN 0 ELSE 1 END AS BIGINT),count(*) FROM nodes WHERE ?1=1 OR org=?2"            \
+      " GROUP BY 1,2,3,4,5,6,7,8,9 ORDER BY 10 DESC")                                                                  \
     X(GROUP_GET, "SELECT " GROUP_COLUMNS " FROM groups WHERE id=?1")                                                   \
     X(GROUP_NAME, "SELECT " GROUP_COLUMNS " FROM groups WHERE owner=?1 AND name=?2")                                   \
     X(GROUP_PUT, "INSERT INTO groups (id,name,parent_id,type,description,custom_data,query,owner,created_at)"          \

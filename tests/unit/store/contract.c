@@ -236,6 +236,44 @@ static void scans_stop_when_told(void **state)
     commit(tx);
 }
 
+struct gathering {
+    struct alike_visitor port;
+    int64_t all, old_and_online, never_seen;
+};
+
+static void gather(struct alike_visitor *v, const struct node *node, int64_t count)
+{
+    struct gathering *g = (struct gathering *)v;
+    g->all += count;
+    g->old_and_online += strcmp(node->fw_version, "1.0") == 0 && node->is_online ? count : 0;
+    g->never_seen += node->activated_at == 0 ? count : 0;
+}
+
+static void alike_nodes_are_counted(void **state)
+{
+    struct fleet_store *tx = begin(state);
+    struct gathering all = {{gather}, 0, 0, 0}, acme = all, none = all;
+    const char *const ids[] = {"a", "b", "c", "d", "e"};
+    for (int i = 0; i < 5; i++) {
+        struct node n = put_node(tx, ids[i]);
+        text_copy(n.fw_version, sizeof n.fw_version, i < 3 ? "1.0" : "2.0");
+        text_copy(n.org, sizeof n.org, i < 2 ? "acme" : "");
+        n.is_online = i != 1;
+        n.activated_at = i == 4 ? 0 : 1000 + i;
+        tx->ops->node_put(tx, &n, NULL);
+    }
+    assert_int_equal(tx->ops->nodes_alike(tx, NULL, &all.port, NULL), ERR_NONE);
+    assert_int_equal(tx->ops->nodes_alike(tx, "acme", &acme.port, NULL), ERR_NONE);
+    assert_int_equal(tx->ops->nodes_alike(tx, "none", &none.port, NULL), ERR_NONE);
+    assert_int_equal(all.all, 5);
+    assert_int_equal(all.old_and_online, 2);
+    assert_int_equal(all.never_seen, 1);
+    assert_int_equal(acme.all, 2);
+    assert_int_equal(acme.old_and_online, 1);
+    assert_int_equal(none.all, 0);
+    commit(tx);
+}
+
 static void all_offline_is_one_row(void **state)
 {
     struct fleet_store *tx = begin(state);
@@ -571,6 +609,7 @@ int contract_run(const char *name, int (*open)(struct contract *c))
         TEST(a_rollback_leaves_no_trace),
         TEST(lists_come_in_pages),
         TEST(scans_stop_when_told),
+        TEST(alike_nodes_are_counted),
         TEST(all_offline_is_one_row),
         TEST(groups_have_members),
         TEST(active_jobs_come_in_the_order_they_are_offered),
