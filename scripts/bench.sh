@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Figures for people: memory, start-up, throughput, each beside a yardstick measured in the same run.
-#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest|ui|scale|campaigns]   everything, or one of them
+#   bench.sh BUILD-FOLDER [image|node|size|minds|fleet|rest|ui|scale|overload|campaigns]   everything, or one of them
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
@@ -209,12 +209,13 @@ kb() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$pid/status"; }
 # --- beyond one machine ---
 
 # A PostgreSQL, an object store and a mosquitto beside the servers; each server with a folder of its own.
-scale_up() {
+scale_up() {  # scale_up [MESSAGES]: that the broker may keep for a server
   pg=$("$here/postgres.sh" start "$work/pg")/postgres
   s3=$("$here/s3.sh" start "$work/s3" </dev/null 2>"$work/s3.log")
   export AWS_ACCESS_KEY_ID=test:tester AWS_SECRET_ACCESS_KEY=testing
   scale_mqtt=$(free_port 28883); scale_door=$(free_port $((scale_mqtt + 1)))
   scale_broker=$("$bin/pluviod" --data "$work/files" --keys "$work/keys" --store "$pg" --write-broker "$work/broker" --mqtt-port "$scale_mqtt" --broker-port "$scale_door" 2>/dev/null)
+  [ -z "${1:-}" ] || sed -i "s/^max_queued_messages.*/max_queued_messages $1/" "$work/broker/mosquitto.conf"
   mosquitto -c "$work/broker/mosquitto.conf" >"$work/broker.log" 2>&1 &
   scale_pids=($!)
 }
@@ -280,9 +281,9 @@ CONF
   kill "$(cat "$conf/pid")" 2>/dev/null || true
 }
 
-# Real connections: what one costs in the server and in the broker.  Then more check-ins than can be taken.
+# Real connections: what one costs in the server and in the broker.
 scale_connections() {  # scale_connections NODES
-  local nodes=$1 server_before broker_before server_after broker_after flood sent served from
+  local nodes=$1 server_before broker_before server_after broker_after load
   scale_up
   scale_server 1
   "$bin/pluvio" login --server http://127.0.0.1:28081 --password-file "$work/server1/admin-password" >/dev/null
@@ -291,25 +292,87 @@ scale_connections() {  # scale_connections NODES
   "$bin/pluvio" node add lamp --out "$work/lamp" >/dev/null
   scale_handshakes
   server_before=$(rss "$scale_server_1") broker_before=$(rss "${scale_pids[0]}")
-  "$bin/pluvio-fleet" load --server http://127.0.0.1:28081 --nodes "$nodes" --workers 3 --rate 400 --folder "$work/load" --seconds $((nodes / 250 + 110)) >"$work/load.log" 2>&1 & flood=$!
+  "$bin/pluvio-fleet" load --server http://127.0.0.1:28081 --nodes "$nodes" --rate 400 --folder "$work/load" --seconds $((nodes / 250 + 110)) >"$work/load.log" 2>&1 & load=$!
   scale_online() { [ "$(psql -qAt "$pg" -c "SELECT count(*) FROM nodes, facts WHERE facts.name='epoch' AND nodes.epoch=facts.value")" -ge "$nodes" ]; }
   wait_for $((nodes / 250 + 110)) scale_online || echo "(not all came: $(tail -1 "$work/load.log"))"
   server_after=$(rss "$scale_server_1") broker_after=$(rss "${scale_pids[0]}")
   echo "memory, connected nodes     $nodes real connections: $(((server_after - server_before) * 1024 / nodes)) bytes each in pluviod, $(((broker_after - broker_before) * 1024 / nodes)) in mosquitto"
-  wait "$flood" || true
+  wait "$load" || true
   grep '^{' "$work/load.log" | jq -r '"connects                    \(.connects) with TLS and a certificate, median \(.connect_ms.median) ms, 99th percentile \(.connect_ms.p99) ms; PUBACK \(.puback_ms.median) and \(.puback_ms.p99) ms"'
-  # Overload
-  "$bin/pluvio" simulator add 5000 --out "$work/sim" >/dev/null
-  served=$(curl -s "http://127.0.0.1:28081/metrics" | awk '/^pluvio_messages_total/ { n = $2 } END { print n + 0 }')
+  scale_down
+}
+
+# A server and its database may have so many hundredths of a core from now on; 0: all they want.  Wants root's control
+# groups; false without them.
+scale_hold() {
+  local part=$1 group pid
+  if [ -d /sys/fs/cgroup/cpu ]; then group=/sys/fs/cgroup/cpu/pluvio-bench; else group=/sys/fs/cgroup/pluvio-bench; fi
+  mkdir -p "$group" 2>/dev/null || return 1
+  if [ -f "$group/cpu.cfs_quota_us" ]; then
+    echo 20000 >"$group/cpu.cfs_period_us"
+    if [ "$part" -gt 0 ]; then echo $((part * 200)) >"$group/cpu.cfs_quota_us"; else echo -1 >"$group/cpu.cfs_quota_us"; fi
+  else
+    if [ "$part" -gt 0 ]; then echo "$((part * 200)) 20000" >"$group/cpu.max"; else echo "max 20000" >"$group/cpu.max"; fi
+  fi 2>/dev/null || return 1
+  for pid in "$scale_server_1" "$(head -1 "$work/pg/data/postmaster.pid")" $(pgrep -P "$(head -1 "$work/pg/data/postmaster.pid")"); do
+    echo "$pid" >"$group/cgroup.procs" 2>/dev/null || return 1
+  done
+}
+
+# More check-ins than can be taken, for a minute: the server and its database are held to a small part of a core, so that
+# the broker can bring twenty times what they take.  5,000 nodes check in over and over; a job is there for them, and for
+# 2,000 others, which download and report meanwhile.  Then the minute is over, the hold too, and the 5,000 do their update.
+scale_overload() {
+  local seconds=${FLOOD_SECONDS:-60} part=${FLOOD_PART:-6} folder=$work/overload flood job from before rate held
+  held="held to $part% of a core"
+  mkdir -p "$folder"
+  scale_up 5000000
+  scale_server 1
+  "$bin/pluvio" login --server http://127.0.0.1:28081 --password-file "$work/server1/admin-password" >/dev/null
+  token=$(jq -r .access "$PLUVIO_SESSION")
+  (printf '\177ELF'; head -c 60000 /dev/urandom) >"$work/elf"
+  "$bin/pluvio" image pack "$work/elf" --project app --version 2.0 --chip esp32c3 --output "$work/two.bin" --quiet
+  "$bin/pluvio" image upload "$work/two.bin" >/dev/null
+  "$bin/pluvio" simulator add 5000 --out "$work/sim1" >/dev/null
+  "$bin/pluvio" simulator add 2000 --out "$work/sim2" >/dev/null
+  taken() { scale_ask /metrics | awk '/^pluvio_messages_total/ { n = $2 } END { print n + 0 }'; }
+  in_state() { psql -qAt "$pg" -c "SELECT count(*) FROM executions WHERE job_id='$job' AND state IN ($1)"; }
+  scale_online() { [ "$(psql -qAt "$pg" -c "SELECT count(*) FROM nodes, facts WHERE facts.name='epoch' AND nodes.epoch=facts.value")" -ge 2000 ]; }
+  "$bin/pluvio-fleet" gateway "$work/sim2" --rate 1000 --speed 5000 --quiet & scale_pids+=($!)
+  wait_for 60 scale_online || { echo "the nodes do not come"; scale_down; return 1; }
+  job=$("$bin/pluvio" job start --json --image two --all --force-push | jq -r .ota_job_id)
+  scale_hold "$part" || { held="not held back: that wants root and control groups"; }
+  # What is taken while there is always more, after the first offers were made
+  "$bin/flood" "$work/sim1" localhost "$scale_mqtt" 5000 40 4000 >"$folder/probe" & flood=$!
+  sleep 25; before=$(taken); from=$(now_us); sleep 10
+  rate=$((($(taken) - before) * 1000000 / ($(now_us) - from)))
+  wait "$flood"
+  before=$(taken)
   from=$(now_us)
-  "$bin/flood" "$work/sim" localhost "$scale_mqtt" 5000 "${FLOOD_SECONDS:-60}" >"$work/flood" & flood=$!
-  : >"$work/latencies"
-  while kill -0 "$flood" 2>/dev/null; do curl -s -o /dev/null -w '%{time_total}\n' -H "Authorization: $token" http://127.0.0.1:28081/v1/admin/overview >>"$work/latencies"; sleep 0.1; done
-  sent=$(cut -d' ' -f1 "$work/flood")
-  scale_quiet() { local a b; a=$(psql -qAt "$pg" -c 'SELECT max(seen_at) FROM nodes'); sleep 1; b=$(curl -s http://127.0.0.1:28081/metrics | awk '/^pluvio_messages_total/ { n = $2 } END { print n + 0 }'); [ "$b" = "${scale_last:-}" ] && return 0; scale_last=$b; return 1; }
-  wait_for 300 scale_quiet || true
-  echo "overload                    $sent check-ins in ${FLOOD_SECONDS:-60} s ($(cut -d' ' -f2 "$work/flood")/s); the server had taken $((${scale_last:-0} - served)) of them $((($(now_us) - from) / 1000000)) s after the first; the dashboard's overview meanwhile: median $(median <"$work/latencies") s, 99th percentile $(sort -n "$work/latencies" | awk '{ a[NR] = $1 } END { print a[int(NR * 0.99)] }') s   [limit 0.5]"
-  echo "marked failed meanwhile     $(psql -qAt "$pg" -c 'SELECT count(*) FROM executions WHERE state IN (7, 10, 11, 12, 13)') executions   [limit 0]"
+  "$bin/flood" "$work/sim1" localhost "$scale_mqtt" 5000 "$seconds" $((rate * 20)) >"$folder/sent" & flood=$!
+  : >"$folder/latencies"
+  local page pages=(/v1/admin/overview "/v1/admin/nodes?num_records=50" "/v1/admin/otajob?ota_job_id=$job") i=0
+  while kill -0 "$flood" 2>/dev/null; do
+    page=${pages[$((i++ % 3))]}
+    curl -s -o /dev/null -w "%{time_total} $page\n" -H "Authorization: $token" "http://127.0.0.1:28081$page" >>"$folder/latencies"; sleep 0.1
+  done
+  local sent ratio; sent=$(cut -d' ' -f1 "$folder/sent")
+  before=$(($(taken) - before))
+  ratio=$(awk "BEGIN { printf \"%.0f\", $sent / ($before > 0 ? $before : 1) }")
+  echo "overload                    $sent check-ins in $seconds s by a server that took $before ($held; $rate/s before): $ratio times what it takes   [aim 20]"
+  echo "the dashboard meanwhile     overview, nodes and job in turns: median $(cut -d' ' -f1 "$folder/latencies" | median) s, 99th percentile $(sort -n "$folder/latencies" | awk '{ a[NR] = $1 } END { print a[int(NR * 0.99)] " s, longest " a[NR] }') s, $(wc -l <"$folder/latencies") requests   [limit 0.5]"
+  scale_hold 0 || true
+  from=$(now_us)
+  scale_last=-1
+  scale_quiet() { local now; now=$(taken); [ "$now" = "$scale_last" ] && return 0; scale_last=$now; sleep 2; return 1; }
+  wait_for 900 scale_quiet || echo "(still not taken)"
+  echo "the rest of them            taken $((($(now_us) - from) / 1000000)) s after the minute, not held back any more; mosquitto $(($(rss "${scale_pids[0]}") / 1024)) MB"
+  "$bin/pluvio-fleet" gateway "$work/sim1" --rate 1000 --speed 1000000 --quiet & scale_pids+=($!)
+  scale_ended() { [ "$(in_state 9)" = 7000 ]; }
+  wait_for 600 scale_ended || true
+  echo "the job after it            $(in_state 9) of 7000 nodes with success, $((($(now_us) - from) / 1000000)) s after the minute; $(in_state 7,10,11,12,13) marked failed   [limit 0]"
+  rmdir /sys/fs/cgroup/cpu/pluvio-bench /sys/fs/cgroup/pluvio-bench 2>/dev/null || true
+  rm -rf "$work/sim1" "$work/sim2"
   scale_down
 }
 
@@ -335,6 +398,7 @@ bench_scale() {
   "$here/postgres.sh" stop "$work/pg"; rm -rf "$work/pg"
   echo "Servers over PostgreSQL, an object store and a mosquitto:"
   [ "$connections" -eq 0 ] || scale_connections "$connections"
+  scale_overload
   scale_campaign 1 "$nodes"
   scale_campaign 2 "$nodes"
   [ "${SCALE_KILLS:-yes}" = yes ] || return 0
@@ -349,6 +413,7 @@ if [ "${2:-}" = fleet ]; then bench_fleet; exit 0; fi
 if [ "${2:-}" = rest ]; then bench_rest; exit 0; fi
 if [ "${2:-}" = ui ]; then bench_ui; exit 0; fi
 if [ "${2:-}" = scale ]; then bench_scale; exit 0; fi
+if [ "${2:-}" = overload ]; then chmod 755 "$work"; scale_overload; exit 0; fi
 if [ "${2:-}" = campaigns ]; then chmod 755 "$work"; scale_campaign 1 "${SCALE_NODES:-100000}"; scale_campaign 2 "${SCALE_NODES:-100000}"; exit 0; fi
 if [ "${2:-}" = node ]; then bench_node; bench_thousand; exit 0; fi
 

@@ -1,6 +1,6 @@
 /*
- * More check-ins than a server can take: flood FOLDER HOST PORT NODES SECONDS publishes otafetch of a simulator's nodes
- * (FOLDER: as `pluvio simulator add` made it) as fast as the broker takes them.
+ * More check-ins than a server can take: flood FOLDER HOST PORT NODES SECONDS [RATE] publishes otafetch of a
+ * simulator's nodes (FOLDER: as `pluvio simulator add` made it), so many a second, or as fast as the broker takes them.
  */
 #include <inttypes.h>
 #include <mosquitto.h>
@@ -52,13 +52,13 @@ static int read_name(const char *folder, char to[80])
 int main(int argc, char **argv)
 {
     char name[80], path[3][600], topic[200], payload[200];
-    if (argc != 6 || !read_name(argv[1], name))
+    if (argc < 6 || argc > 7 || !read_name(argv[1], name))
         return 64;
     static const char *const files[] = {"ca.crt", "node.crt", "node.key"};
     for (int i = 0; i < 3; i++)
         snprintf(path[i], sizeof path[i], "%s/%s", argv[1], files[i]);
     long nodes = strtol(argv[4], NULL, 10);
-    double until = now_s() + strtod(argv[5], NULL), from;
+    double rate = argc == 7 ? strtod(argv[6], NULL) : 0, until = now_s() + strtod(argv[5], NULL), from;
     mosquitto_lib_init();
     struct mosquitto *m = mosquitto_new(name, true, NULL);
     mosquitto_tls_set(m, path[0], NULL, path[1], path[2], NULL);
@@ -73,7 +73,8 @@ int main(int argc, char **argv)
     from = now_s();
     long long sent = 0;
     for (; now_s() < until; sent++) {
-        while (sent - atomic_load(&acknowledged) >= WINDOW && now_s() < until)
+        while ((sent - atomic_load(&acknowledged) >= WINDOW || (rate > 0 && (double)sent > (now_s() - from) * rate)) &&
+               now_s() < until)
             usleep(200);
         long node = (long)(sent * 7919 % nodes) + 1;
         snprintf(topic, sizeof topic, "$aws/rules/esp_node_otafetch/node/%s-%06ld/otafetch", name, node);
