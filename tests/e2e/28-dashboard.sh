@@ -3,7 +3,8 @@
 # roles, a cut stream, a restarted server; by keyboard alone; no rule of accessibility broken.  Leaves screenshots in
 # build/screenshots.
 . "$(dirname "$0")/lib.sh" "$@"
-command -v chromium >/dev/null || { echo "chromium is not here"; exit 77; }
+CHROMIUM=$(command -v chromium) || { echo "chromium is not here"; exit 77; }
+export CHROMIUM
 [ -d "$root/web/node_modules/playwright-core" ] || { echo "playwright-core is not here"; exit 77; }
 node=node
 [ ! -x "$root/build/node/node_modules/node/bin/node" ] || node=$root/build/node/node_modules/node/bin/node
