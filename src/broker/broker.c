@@ -322,26 +322,38 @@ static enum err write_password(const struct broker *b, const char *path, const c
     return give(b, path, why);
 }
 
+/* Those of an earlier time, which servers know; else new ones. */
+static void choose_name(const char *url_file, char user[48], char password[48], struct entropy *entropy)
+{
+    FILE *file = fopen(url_file, "re");
+    bool is_known = file != NULL && fscanf(file, "mqtts://%47[^:@/]:%47[^:@/]@", user, password) == 2;
+    if (file != NULL)
+        fclose(file);
+    if (is_known)
+        return;
+    snprintf(user, 48, "pluvio-%s", id_new(entropy).text);
+    snprintf(password, 48, "%s", id_new(entropy).text);
+}
+
 enum err broker_write(const struct broker_config *c, int server_port, const char *host, char url[BROKER_URL_SIZE],
                       struct entropy *entropy, struct why *why)
 {
     struct broker b = {.uid = geteuid(), .gid = getegid()};
-    char path[KEYS_PATH_SIZE], user[48], real[PATH_MAX];
-    struct id name = id_new(entropy), password = id_new(entropy);
+    char path[KEYS_PATH_SIZE], url_file[KEYS_PATH_SIZE], user[48], password[48], real[PATH_MAX];
     if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
         return why_set(why, ERR_IO, "make the folder %s: %s", c->folder, strerror(errno));
     if (realpath(c->folder, real) == NULL || !text_copy(b.folder, sizeof b.folder, real))
         return why_set(why, ERR_IO, "%s: %s", c->folder, strerror(errno));
     enum err err = prepare(&b, c, why);
-    snprintf(user, sizeof user, "pluvio-%s", name.text);
+    snprintf(url_file, sizeof url_file, "%s/url", b.folder);
+    choose_name(url_file, user, password, entropy);
     snprintf(path, sizeof path, "%s/password", b.folder);
     if (err == ERR_NONE)
-        err = write_password(&b, path, user, password.text, why);
+        err = write_password(&b, path, user, password, why);
     if (err == ERR_NONE)
         err = write_config(&b, c, &(struct door){user, path, server_port}, why);
-    snprintf(url, BROKER_URL_SIZE, "mqtts://%s:%s@%s:%d", user, password.text, host, server_port);
-    snprintf(path, sizeof path, "%s/url", b.folder);
-    return err ? err : write_text(&b, path, url, why);
+    snprintf(url, BROKER_URL_SIZE, "mqtts://%s:%s@%s:%d", user, password, host, server_port);
+    return err ? err : write_text(&b, url_file, url, why);
 }
 
 /* A folder of ours in /run holds a copy of the server's key: it goes with the broker. */

@@ -48,7 +48,8 @@ enum err broker_start(struct broker *b, const struct broker_config *config, stru
 enum err broker_reload(struct broker *b, struct why *why);
 
 /* Everything that a mosquitto elsewhere needs, in `folder`, which is made: configuration, certificates, plugin, and a
- * name with a password by which servers come in at `server_port`.  `*url`: what servers are told, with `host` in it. */
+ * name with a password by which servers come in at `server_port`, the same ones when the folder is written again.
+ * `*url`: what servers are told, with `host` in it. */
 #define BROKER_URL_SIZE 400
 enum err broker_write(const struct broker_config *config, int server_port, const char *host, char url[BROKER_URL_SIZE],
                       struct entropy *entropy, struct why *why);

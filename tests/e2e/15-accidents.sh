@@ -16,7 +16,7 @@ add n1; run_node n1 real
 wait_for 60 is_online n1 || die "n1 did not connect"
 job=$(start_job --image agent-2.0.0 n1 --force-push)
 wait_for 60 says n1 "Reporting in-progress: Downloading Firmware Image" || die "no download"
-pkill -KILL -P "$server_pid" mosquitto
+kill_broker
 wait_for 200 is_finished "$job" || die "the job did not finish: $(state "$job" n1)"
 [ "$(state "$job" n1)" = success ] || die "n1 ended as $(state "$job" n1)"
 wait_for 60 runs n1 2.0.0 || die "n1 does not run 2.0.0"
@@ -26,10 +26,11 @@ add n2; run_node n2 fast
 wait_for 60 is_online n2 || die "n2 did not connect"
 job=$(start_job --image agent-2.0.0 n2 --force-push)
 wait_for 60 says n2 "Reporting in-progress: Rebooting into new firmware" || die "no reboot"
-kill -TERM "$server_pid"; wait "$server_pid" || true
+stop_server_and_broker
 rolled_back() { [ "$(grep -ac "booting factory: agent 1.0.0" "$work/n2.log")" -ge 2 ]; }
 wait_for 90 rolled_back || die "n2 did not roll back"
 says n2 "booting ota_0: agent 2.0.0" || die "n2 never tried the new image"
+[ ${#far_pids[@]} -eq 0 ] || start_far_broker
 start_server
 wait_for 200 is_finished "$job" || die "the job did not finish: $(state "$job" n2)"
 [ "$(state "$job" n2)" = rolled-back ] || die "n2 ended as $(state "$job" n2)"

@@ -26,6 +26,7 @@ status() { curl -s -o "$work/answer" -w '%{http_code}' --cacert "$work/data/keys
 ! rest POST /v1/admin/authorities -d "$(jq -n --rawfile pem "$work/lamp1.crt" '{certificate:$pem}')" | jq -e '.status == "success"' >/dev/null || die "a node's certificate became an authority"
 authority=$(rest POST /v1/admin/authorities -d "$(jq -n --rawfile pem "$work/maker.crt" '{certificate:$pem}')" | jq -r .authority_id)
 rest GET /v1/admin/authorities | jq -e '.authorities | length == 1 and (.[0].subject | test("Maker of lamps"))' >/dev/null || die "the authority is not listed"
+renew_broker HUP
 wait_for 20 speak lamp1 1.0 || die "the maker's node is not let in"
 wait_for 20 runs lamp1 1.0 || die "it was not heard"
 answered() { [ "$(status "$1")" = "$2" ]; }
@@ -54,6 +55,7 @@ start_server
 [ "$(status lamp1)" = 401 ] && wait_for 20 answered lamp2 400 || die "the gate has forgotten"
 rest DELETE "/v1/admin/authorities?authority_id=$authority" | jq -e '.status == "success"' >/dev/null || die "the authority stays"
 wait_for 10 answered lamp2 401 || die "by HTTPS it is let in without its authority"
+renew_broker TERM
 out() { ! speak lamp2 1.0; }
 wait_for 20 out || die "it is let in without its authority"
 echo "authorities, and who is out"

@@ -48,7 +48,27 @@ die() { echo "FAILED: $*" >&2; exit 1; }
 
 # PLUVIO_FAR=yes: the same scenario over PostgreSQL, an object store and a broker that runs by itself.  The services are
 # the tests' own (tests/tools/service.sh).  far_redirect=no: downloads go through the server.  Each scenario has a database and a prefix of its own in them.
-far_options=() far_pids=() far_database=''
+far_options=() far_pids=() far_write=() far_database=''
+start_far_broker() {
+  spawn mosquitto -c "$work/far-broker/mosquitto.conf" >>"$work/far-broker.log" 2>&1 &
+  far_pids=($!)
+}
+# Authorities have changed: the server tells its own child; the owner of another broker writes its folder again.
+renew_broker() {  # renew_broker HUP, or TERM when there are fewer
+  [ ${#far_pids[@]} -gt 0 ] || return 0
+  [ "$("${far_write[@]}" 2>>"$work/far.log")" = "$(cat "$work/far-broker/url")" ] || die "the broker is not written again"
+  if [ "$1" = HUP ]; then kill -HUP "${far_pids[0]}"; else kill "${far_pids[0]}"; wait "${far_pids[0]}" 2>/dev/null || true; start_far_broker; fi
+}
+# The broker dies: the server's own child is started again by the server, one that runs by itself by whoever runs it.
+kill_broker() {
+  if [ ${#far_pids[@]} -eq 0 ]; then pkill -KILL -P "$server_pid" mosquitto; return; fi
+  kill -KILL "${far_pids[0]}"; wait "${far_pids[0]}" 2>/dev/null || true
+  start_far_broker
+}
+stop_server_and_broker() {
+  kill -TERM "$server_pid"; wait "$server_pid" || true
+  [ ${#far_pids[@]} -eq 0 ] || { kill "${far_pids[0]}"; wait "${far_pids[0]}" 2>/dev/null || true; }
+}
 start_far() {
   local pg s3 door url
   [ "${PLUVIO_FAR:-no}" = yes ] && [ ${#far_options[@]} -eq 0 ] || return 0
@@ -57,9 +77,9 @@ start_far() {
   psql -qAt "$pg/postgres" -c "CREATE DATABASE $far_database" >/dev/null
   export AWS_ACCESS_KEY_ID=test:tester AWS_SECRET_ACCESS_KEY=testing
   mkdir -p -m 711 "$work/data"
-  url=$("$bin/pluviod" --data "$work/far" --keys "$work/data/keys" --store "$pg/$far_database" --write-broker "$work/far-broker" --mqtt-port "$mqtt" --broker-port "$door" 2>"$work/far.log") || die "$(cat "$work/far.log")"
-  spawn mosquitto -c "$work/far-broker/mosquitto.conf" >>"$work/far-broker.log" 2>&1 &
-  far_pids=($!)
+  far_write=("$bin/pluviod" --data "$work/far" --keys "$work/data/keys" --store "$pg/$far_database" --write-broker "$work/far-broker" --mqtt-port "$mqtt" --broker-port "$door")
+  url=$("${far_write[@]}" 2>"$work/far.log") || die "$(cat "$work/far.log")"
+  start_far_broker
   far_options=(--store "$pg/$far_database" --blob "$s3/e2e-$number-$$?redirect=${far_redirect:-yes}" --broker "$url" --mqtt-host "localhost:$mqtt")
 }
 end_far() {
