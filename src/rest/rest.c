@@ -610,8 +610,12 @@ void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_
     if (err == ERR_NONE && q->is_gate_changed && rest->gate != NULL)
         rest->gate->changed(rest->gate);
     if (err != ERR_NONE) {
-        log_line(rest->log, err_http_status(err) >= 500 ? LOG_ERROR : LOG_INFO, "rest", "%s %s -> %d %s", q->method,
-                 q->path, err_http_status(err), why_text(&why, err));
+        int status = err_http_status(err); /* 503: something else is away for a while, and told by itself */
+        log_line(rest->log,
+                 status == 503   ? LOG_WARN
+                 : status >= 500 ? LOG_ERROR
+                                 : LOG_INFO,
+                 "rest", "%s %s -> %d %s", q->method, q->path, status, why_text(&why, err));
         rest_fail(p, err, &why);
     }
     if (rest->counts != NULL)
