@@ -325,6 +325,7 @@ scale_hold() {
 scale_overload() {
   local seconds=${FLOOD_SECONDS:-60} part=${FLOOD_PART:-6} folder=$work/overload flood job from before rate held
   held="held to $part% of a core"
+  unset PLUVIO_TOKEN # of a server that is gone
   mkdir -p "$folder"
   scale_up 5000000
   scale_server 1
@@ -390,7 +391,7 @@ bench_scale() {
   mosquitto -c "$folder/conf" 2>/dev/null & broker=$!
   until [ -S "$folder/socket" ]; do sleep 0.01; done
   mosquitto_sub --unix "$folder/socket" -q 1 -t 'node/+/otaurl' >"$folder/heard" & sub=$!
-  psql -qAt "$url" -c 'DROP SCHEMA public CASCADE' -c 'CREATE SCHEMA public' >/dev/null
+  psql -qAt "$url" -c 'SET client_min_messages = warning' -c 'DROP SCHEMA public CASCADE' -c 'CREATE SCHEMA public' >/dev/null
   "$bin/fleet_bench" fill "$url" 50000 >/dev/null
   "$bin/fleet_bench" job "$url" >/dev/null
   "$bin/fleet_bench" push "$url" 50000 "$folder/socket"
