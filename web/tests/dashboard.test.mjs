@@ -351,7 +351,7 @@ part('users, tokens and webhooks; the audit log has it all, whole', async () => 
   await dialog().waitFor({ state: 'hidden' });
   await page.getByRole('region', { name: 'Webhooks' }).getByRole('button', { name: 'Delete' }).click();
   await dialog().getByRole('button', { name: 'Delete' }).click();
-  await page.getByText('https://example.com/hook').waitFor({ state: 'hidden' });
+  await page.getByText('https://example.com/hook', { exact: true }).waitFor({ state: 'hidden' });
   await accessible('settings');
   await at('/audit');
   await page.getByRole('button', { name: 'webhook.add' }).click();
