@@ -372,9 +372,9 @@ scale_overload() {
   scale_ended() { [ "$(in_state 9)" = 7000 ]; }
   wait_for 600 scale_ended || true
   echo "the job after it            $(in_state 9) of 7000 nodes with success, $((($(now_us) - from) / 1000000)) s after the minute; $(in_state 7,10,11,12,13) marked failed   [limit 0]"
-  rmdir /sys/fs/cgroup/cpu/pluvio-bench /sys/fs/cgroup/pluvio-bench 2>/dev/null || true
   rm -rf "$work/sim1" "$work/sim2"
   scale_down
+  rmdir /sys/fs/cgroup/cpu/pluvio-bench /sys/fs/cgroup/pluvio-bench 2>/dev/null || true # nobody is in it any more
 }
 
 bench_scale() {

@@ -433,7 +433,7 @@ struct tally {
     unsigned kind_count;
 };
 
-/* Reads all nodes. */
+/* Counts all nodes; for those who see a part of the nodes by a query, every node is read. */
 enum err fleet_tally(struct fleet *f, struct tally *to, struct why *why);
 
 /* --- users and their nodes -------------------------------------------------------------------- */

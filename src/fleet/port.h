@@ -19,7 +19,7 @@ struct node_visitor {
     bool (*visit)(struct node_visitor *v, const struct node *node);
 };
 
-/* `node`: what nodes have in common; everything else of it is empty. */
+/* `node`: what so many nodes have in common; nothing else of it means anything. */
 struct alike_visitor {
     void (*visit)(struct alike_visitor *v, const struct node *node, int64_t count);
 };
