@@ -47,7 +47,7 @@ enum occasion { ON_FETCH, ON_SUBSCRIBE, ON_PUSH, ON_SLOT, ON_QUESTION };
 
 struct fleet_policy {
     unsigned retries;        /* offers after the first to a node that fails; a job's plan may say otherwise */
-    time_ms trial_ms;        /* a new version that was seen but not confirmed counts as success after this */
+    time_ms trial_ms;        /* a node that is back since its last word, and says nothing for so long, is asked */
     time_ms repeat_ms;       /* an offer is not repeated on the same connection within this time */
     time_ms reboot_grace_ms; /* a node that said it reboots and asks with its old version after this: rolled back */
     time_ms silence_ms;      /* nothing heard for so long after an offer: its place is given to others */

@@ -106,28 +106,35 @@ static void report(const struct load_shared *shared, const struct load_settings 
 
 #define PAGE 100
 
+/* The answer to a question, or NULL when there is none. */
+static struct json *ask(const struct load_settings *s, const char *url)
+{
+    char header[2100];
+    struct http_answer answer = {0};
+    struct json *doc = NULL;
+    snprintf(header, sizeof header, "Authorization: %s", s->token);
+    struct http_call call = {.method = "GET", .url = url, .headers = {header}, .body_fd = -1, .timeout_ms = 60000};
+    if (http_call(&call, &answer, NULL) != ERR_NONE || answer.status != 200 ||
+        json_parse(buf_bytes(&answer.body), &doc, NULL) != ERR_NONE)
+        doc = NULL;
+    buf_deinit(&answer.body);
+    return doc;
+}
+
 /* A page of the nodes that run the target; `after` moves on, and is "" after the last. */
 static int64_t count_page(const struct load_settings *s, char after[NODE_ID_SIZE])
 {
-    char header[2100];
     struct buf url = {0};
-    struct http_answer answer = {0};
-    struct json *doc = NULL;
-    int64_t count = -1;
     buf_addf(&url, "%s/v1/admin/nodes?num_records=%d&start_id=%s&query=", s->server, PAGE, after);
     http_escape(&url, "fw_version = ");
     http_escape(&url, s->target);
-    snprintf(header, sizeof header, "Authorization: %s", s->token);
-    struct http_call call = {.method = "GET", .url = url.at, .headers = {header}, .body_fd = -1, .timeout_ms = 60000};
-    if (http_call(&call, &answer, NULL) == ERR_NONE && answer.status == 200 &&
-        json_parse(buf_bytes(&answer.body), &doc, NULL) == ERR_NONE) {
-        count = 0;
-        JSON_EACH (id, json_get(doc, "nodes"))
-            count += json_text(id) != NULL && strncmp(json_text(id), s->prefix, strlen(s->prefix)) == 0;
+    struct json *doc = ask(s, url.at);
+    int64_t count = doc != NULL ? 0 : -1;
+    JSON_EACH (id, json_get(doc, "nodes"))
+        count += json_text(id) != NULL && strncmp(json_text(id), s->prefix, strlen(s->prefix)) == 0;
+    if (doc != NULL)
         text_copy(after, NODE_ID_SIZE, json_text(json_get(doc, "next_id")));
-    }
     json_free(doc);
-    buf_deinit(&answer.body);
     buf_deinit(&url);
     return count;
 }
@@ -142,6 +149,47 @@ static int64_t ask_server(const struct load_settings *s)
         total += count;
     } while (count >= 0 && after[0] != '\0');
     return count < 0 ? -1 : total;
+}
+
+/* How many nodes a job has begun with and not ended; -1 when the server does not say. */
+static int64_t open_in_job(const struct load_settings *s, const char *id)
+{
+    struct buf url = {0};
+    int64_t total = -1, completed = 0, triggered = 0;
+    buf_addf(&url, "%s/v1/admin/otajob?ota_job_id=", s->server);
+    http_escape(&url, id);
+    struct json *job = ask(s, url.at);
+    json_int(json_get(job, "total_count"), &total);
+    json_int(json_get(job, "completed_count"), &completed);
+    json_int(json_get(json_get(job, "states"), "triggered"), &triggered);
+    json_free(job);
+    buf_deinit(&url);
+    return total < 0 ? -1 : total - completed - triggered;
+}
+
+/* Whether a worker before this one has the job too. */
+static bool is_known_before(const struct load_shared *shared, unsigned worker, const char *id)
+{
+    for (unsigned i = 0; i < worker; i++)
+        for (unsigned k = 0; k < atomic_load(&shared->workers[i].job_count); k++)
+            if (strcmp(shared->workers[i].jobs[k], id) == 0)
+                return true;
+    return false;
+}
+
+/* The same of all jobs whose documents came to our nodes. */
+static int64_t open_in_jobs(const struct load_settings *s, const struct load_shared *shared)
+{
+    int64_t total = 0;
+    for (unsigned i = 0; i < s->workers; i++)
+        for (unsigned k = 0; k < atomic_load(&shared->workers[i].job_count); k++) {
+            const char *id = shared->workers[i].jobs[k];
+            int64_t count = is_known_before(shared, i, id) ? 0 : open_in_job(s, id);
+            if (count < 0)
+                return -1;
+            total += count;
+        }
+    return total;
 }
 
 static sigset_t stop_signals(void)
@@ -161,13 +209,34 @@ static bool is_stopped_within(int64_t ms)
     return sigtimedwait(&set, NULL, &limit) > 0;
 }
 
-/* What nodes said last may be on its way, or wait for a server that takes over what another one left. */
-static int64_t settle(const struct load_settings *s, const struct load_shared *shared)
+struct verdict {
+    int64_t ours, theirs; /* nodes on the target, as they say themselves and as the server says; -1: it does not say */
+    int64_t open;         /* nodes whose part in a job has not ended, as the server says */
+};
+
+/*
+ * What nodes said last may be on its way, may wait for a server that takes over what another one left, or is lost with
+ * a broker: the server then asks the nodes, who must still be there to answer.
+ */
+static struct verdict settle(const struct load_settings *s, const struct load_shared *shared)
 {
-    int64_t until = monotonic_ms() + SETTLE_MS, theirs = ask_server(s);
-    while (theirs != SUM(shared, s, on_target) && monotonic_ms() < until && !is_stopped_within(SETTLE_STEP_MS))
-        theirs = ask_server(s);
-    return theirs;
+    int64_t until = monotonic_ms() + SETTLE_MS;
+    struct verdict v;
+    do {
+        v.theirs = ask_server(s);
+        v.ours = SUM(shared, s, on_target);
+        v.open = v.theirs == v.ours ? open_in_jobs(s, shared) : -1;
+    } while ((v.theirs != v.ours || v.open != 0) && monotonic_ms() < until && !is_stopped_within(SETTLE_STEP_MS));
+    return v;
+}
+
+static bool is_agreed(const struct load_settings *s, const struct verdict *v)
+{
+    printf("nodes on %s: %" PRId64 " as they say themselves, %" PRId64 " as the server says: %s\n", s->target, v->ours,
+           v->theirs, v->ours == v->theirs ? "they agree" : "THEY DIFFER");
+    if (v->open > 0)
+        printf("%" PRId64 " nodes are still at work in their jobs, as the server says\n", v->open);
+    return v->ours == v->theirs;
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
@@ -230,18 +299,15 @@ static int run(const struct load_settings *s)
     bool is_good = start_workers(s, shared, pids) && watch(s, shared);
     int64_t took = monotonic_ms() - from;
     tell(shared, s, took);
+    const struct verdict v = is_good && s->target != NULL ? settle(s, shared) : (struct verdict){0};
     report(shared, s, took);
-    int64_t theirs = is_good && s->target ? settle(s, shared) : -1, ours = SUM(shared, s, on_target);
+    if (!is_good)
+        fprintf(stderr, "pluvio-fleet: a worker failed\n");
+    else if (s->target != NULL)
+        is_good = is_agreed(s, &v);
     atomic_store(&shared->is_over, true);
     while (wait(NULL) > 0)
         ;
-    if (!is_good)
-        fprintf(stderr, "pluvio-fleet: a worker failed\n");
-    if (is_good && s->target != NULL) {
-        printf("nodes on %s: %" PRId64 " as they say themselves, %" PRId64 " as the server says: %s\n", s->target, ours,
-               theirs, ours == theirs ? "they agree" : "THEY DIFFER");
-        is_good = ours == theirs;
-    }
     munmap(shared, sizeof *shared);
     return is_good ? 0 : 1;
 }
@@ -293,7 +359,8 @@ static const struct argp_option options_known[] = {
     {"rate", 'r', "NODES/S", 0, "How many connect in a second (500)", 0},
     {"prefix", OPTION_PREFIX, "TEXT", 0, "What their ids begin with (load)", 0},
     {"version", 'V', "VERSION", 0, "What they run at first (1.0)", 0},
-    {"target", OPTION_TARGET, "VERSION", 0, "End when all run it, and compare with the server", 0},
+    {"target", OPTION_TARGET, "VERSION", 0,
+     "End when all run it and their jobs have ended, and compare with the server", 0},
     {"project", OPTION_PROJECT, "NAME", 0, "Their project (app)", 0},
     {"platform", OPTION_PLATFORM, "CHIP", 0, "Their platform (esp32c3)", 0},
     {"model", OPTION_MODEL, "NAME", 0, "Their model (load)", 0},

@@ -2,12 +2,15 @@
 #ifndef PLUVIO_FLEET_LOAD_H
 #define PLUVIO_FLEET_LOAD_H
 
+#include "wire/job.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define LOAD_WORKERS_MAX 32
 #define LOAD_BUCKETS     400 /* of a histogram: each 5 % wider than the one before, from 0.1 ms on */
+#define LOAD_JOBS_MAX    16  /* jobs that a worker remembers */
 
 struct load_settings {
     const char *server, *token, *folder, *prefix, *version, *target, *platform, *model, *project, *ca_file;
@@ -25,6 +28,8 @@ struct load_counts {
         download_failures, bytes, confirmed, on_target;
     atomic_llong latency[LOAD_LATENCIES][LOAD_BUCKETS];
     atomic_bool is_done;
+    char jobs[LOAD_JOBS_MAX][JOB_ID_SIZE]; /* whose documents came; those below job_count stay as they are */
+    atomic_uint job_count;
 };
 
 struct load_shared {

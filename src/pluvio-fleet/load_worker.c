@@ -385,6 +385,18 @@ static void on_disconnect(struct mosquitto *client, void *user, int rc)
         n->retry_at = -1; /* closed in the next turn */
 }
 
+static void note_job(struct load_counts *c, const char *id)
+{
+    unsigned count = atomic_load(&c->job_count);
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(c->jobs[i], id) == 0)
+            return;
+    if (count == LOAD_JOBS_MAX)
+        return;
+    text_copy(c->jobs[count], sizeof c->jobs[count], id);
+    atomic_store(&c->job_count, count + 1);
+}
+
 static void read_document(struct load_node *n, const char *text)
 {
     struct worker *w = n->worker;
@@ -397,6 +409,8 @@ static void read_document(struct load_node *n, const char *text)
     if (job != NULL && strcmp(job, n->job_id) == 0)
         atomic_fetch_add(&w->counts->repeats, 1);
     text_copy(n->job_id, sizeof n->job_id, job);
+    if (job != NULL)
+        note_job(w->counts, job);
     text_copy(n->md5, sizeof n->md5, md5);
     free(n->url);
     n->url = url ? strdup(url) : NULL;

@@ -157,4 +157,4 @@ wait "${servers[2]}" || die "the end of a server failed"
 one_left() { [ "$(sql "SELECT count(*) FROM servers")" = 2 ]; }
 wait_for 10 one_left || die "a server that ended is still there"
 [ "$(ask 3 GET "/v1/admin/nodes?node_id=answered" | jq -r .node_id)" = answered ] || die "the others do not serve"
-echo "passed: $nodes nodes; $offers offers while one was cut off; repeated documents while things were killed: $(echo "$report" | jq .repeats)"
+echo "passed: $nodes nodes; $offers offers while one was cut off; while things were killed: $(echo "$report" | jq .repeats) documents came twice, $(cat "$work"/pluviod?.log | grep -c "job=$job is asked" || true) silent nodes were asked"
