@@ -390,6 +390,9 @@ static void *work(void *arg)
         pthread_mutex_lock(&h->lock);
         x->is_handled = true;
         MHD_resume_connection(x->connection);
+        pthread_mutex_unlock(&h->lock);
+        rest_afterwards(h->config.rest, system_now());
+        pthread_mutex_lock(&h->lock);
     }
     pthread_mutex_unlock(&h->lock);
     return NULL;

@@ -261,4 +261,10 @@ struct json_out answer(struct rest_response *p);
 struct json_out answer_success(struct rest_response *p);
 void answer_done(struct rest_response *p, const char *description);
 
+/* The query that limits the nodes that the user may see; "": none. */
+const char *rest_scope(const struct rest_request *q);
+
+/* What an organisation's people of that scope may see; false: everything, and `*to` is not set. */
+bool rest_view_of(const struct rest *rest, const char *org, const char *scope, time_ms now, struct fleet_view *to);
+
 #endif

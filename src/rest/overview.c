@@ -11,6 +11,10 @@
 
 #define TALLY_LEAST_MS 1000 /* how long a count is good at least */
 #define TALLY_FACTOR   20   /* and so many times as long as it took: a large fleet is not counted all the time */
+/* Nobody waits for a count that takes long: one that was good for longer than this is given away once more while the
+ * next is made, until it is so many times as old. */
+#define TALLY_WAIT_MS 2000
+#define TALLY_STALE   4
 
 void rest_tallies_init(struct rest_tallies *t)
 {
@@ -18,21 +22,28 @@ void rest_tallies_init(struct rest_tallies *t)
     pthread_mutex_init(&t->lock, NULL);
 }
 
-/* The one of this organisation and scope, or the place of the oldest. */
-static struct rest_tally *find_tally(struct rest_tallies *t, const struct rest_request *q)
+static struct rest_tally *find_tally(struct rest_tallies *t, const char *org, const char *scope)
 {
-    struct rest_tally *oldest = &t->at[0];
-    for (size_t i = 0; i < REST_TALLIES; i++) {
-        struct rest_tally *one = &t->at[i];
-        if (one->until > 0 && strcmp(one->org, q->org) == 0 && strcmp(one->scope, q->user.scope) == 0)
-            return one;
-        if (one->until < oldest->until)
-            oldest = one;
-    }
-    *oldest = (struct rest_tally){.until = 0};
-    text_copy(oldest->org, sizeof oldest->org, q->org);
-    text_copy(oldest->scope, sizeof oldest->scope, q->user.scope);
-    return oldest;
+    for (size_t i = 0; i < REST_TALLIES; i++)
+        if (t->at[i].until > 0 && strcmp(t->at[i].org, org) == 0 && strcmp(t->at[i].scope, scope) == 0)
+            return &t->at[i];
+    return NULL;
+}
+
+/* The one of this organisation and scope, or the place of the oldest. */
+static struct rest_tally *place_tally(struct rest_tallies *t, const char *org, const char *scope)
+{
+    struct rest_tally *place = find_tally(t, org, scope);
+    if (place != NULL)
+        return place;
+    place = &t->at[0];
+    for (size_t i = 1; i < REST_TALLIES; i++)
+        if (t->at[i].until < place->until)
+            place = &t->at[i];
+    *place = (struct rest_tally){.until = 0};
+    text_copy(place->org, sizeof place->org, org);
+    text_copy(place->scope, sizeof place->scope, scope);
+    return place;
 }
 
 static time_ms clock_ms(void)
@@ -42,16 +53,76 @@ static time_ms clock_ms(void)
     return (time_ms)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static enum err count(struct rest *rest, const struct rest_request *q, struct rest_tally *to, struct why *why)
+static enum err count(struct fleet *f, time_ms now, struct rest_tally *to, struct why *why)
 {
-    if (to->until > q->now)
-        return ERR_NONE;
     time_ms began = clock_ms();
-    enum err err = fleet_tally(rest->fleet, &to->tally, why);
+    enum err err = fleet_tally(f, &to->tally, why);
     time_ms good = (clock_ms() - began) * TALLY_FACTOR;
-    to->counted_at = q->now;
-    to->until = err ? 0 : q->now + (good > TALLY_LEAST_MS ? good : TALLY_LEAST_MS);
+    to->counted_at = now;
+    to->until = err ? 0 : now + (good > TALLY_LEAST_MS ? good : TALLY_LEAST_MS);
     return err;
+}
+
+/* A count that is good, or good enough while the next one is made; else it is counted now. */
+static enum err bring_tally(struct rest *rest, time_ms now, struct rest_tally *one, struct why *why)
+{
+    time_ms good = one->until - one->counted_at;
+    if (one->until > now)
+        return ERR_NONE;
+    if (one->until == 0 || good <= TALLY_WAIT_MS || now - one->counted_at > TALLY_STALE * good)
+        return count(rest->fleet, now, one, why);
+    one->is_wanted = !one->is_counting;
+    if (one->is_wanted)
+        atomic_store(&rest->tallies->has_wanted, true);
+    return ERR_NONE;
+}
+
+/* Copies one that is wanted, and marks it as being counted; false when none is. */
+static bool take_wanted(struct rest_tallies *t, struct rest_tally *to)
+{
+    struct rest_tally *one = NULL;
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < REST_TALLIES && one == NULL; i++)
+        one = t->at[i].is_wanted ? &t->at[i] : NULL;
+    if (one != NULL) {
+        one->is_wanted = false;
+        one->is_counting = true;
+        *to = *one;
+    } else {
+        atomic_store(&t->has_wanted, false);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return one != NULL;
+}
+
+static void count_wanted(struct rest *rest, time_ms now, struct rest_tally *own)
+{
+    struct why why = {{0}};
+    struct fleet_view view;
+    struct fleet seen = *rest->fleet;
+    if (rest_view_of(rest, own->org, own->scope, now, &view))
+        seen.view = &view;
+    enum err err = count(&seen, now, own, &why);
+    if (err != ERR_NONE)
+        log_line(rest->log, LOG_WARN, "rest", "the fleet could not be counted: %s", why_text(&why, err));
+    pthread_mutex_lock(&rest->tallies->lock);
+    struct rest_tally *place = find_tally(rest->tallies, own->org, own->scope); /* another may have it by now */
+    if (place != NULL) {
+        if (err == ERR_NONE)
+            *place = *own;
+        place->is_wanted = place->is_counting = false;
+    }
+    pthread_mutex_unlock(&rest->tallies->lock);
+}
+
+void rest_afterwards(struct rest *rest, time_ms now)
+{
+    if (rest->tallies == NULL || !atomic_load(&rest->tallies->has_wanted))
+        return;
+    struct rest_tally *own = calloc(1, sizeof *own);
+    while (own != NULL && take_wanted(rest->tallies, own))
+        count_wanted(rest, now, own);
+    free(own);
 }
 
 static void write_tally(struct json_out *out, const struct tally *t)
@@ -77,18 +148,19 @@ static void write_tally(struct json_out *out, const struct tally *t)
 HANDLER(get_overview)
 {
     const struct rest_counts *c = q->org[0] ? NULL : rest->counts; /* the server's traffic is the house's */
-    struct rest_tally *own = calloc(1, sizeof *own), *tally = own;
+    struct rest_tally *own = calloc(1, sizeof *own);
+    enum err err;
     if (own == NULL)
         return why_set(why, ERR_NO_MEMORY, "no memory");
     if (rest->tallies != NULL) {
         pthread_mutex_lock(&rest->tallies->lock); /* who comes second waits for the first one's count */
-        tally = find_tally(rest->tallies, q);
-    }
-    enum err err = count(rest, q, tally, why);
-    if (err == ERR_NONE)
-        *own = *tally;
-    if (rest->tallies != NULL)
+        struct rest_tally *kept = place_tally(rest->tallies, q->org, rest_scope(q));
+        err = bring_tally(rest, q->now, kept, why);
+        *own = *kept;
         pthread_mutex_unlock(&rest->tallies->lock);
+    } else {
+        err = count(rest->fleet, q->now, own, why);
+    }
     if (err == ERR_NONE) {
         struct json_out out = answer(p);
         write_tally(&out, &own->tally);

@@ -432,18 +432,25 @@ static enum err choose_org(struct rest *rest, const struct rest_route *route, st
                          q->path);
 }
 
+const char *rest_scope(const struct rest_request *q)
+{
+    return q->user.role >= ROLE_ADMIN ? "" : q->user.scope;
+}
+
+bool rest_view_of(const struct rest *rest, const char *org, const char *scope, time_ms now, struct fleet_view *to)
+{
+    if (*org == '\0' && *scope == '\0' && !fleet_has_orgs(rest->fleet, now))
+        return false;
+    /* A scope was read when it was given; one that cannot be read now shows nothing. */
+    if (fleet_view_init(to, org, scope, now, NULL) != ERR_NONE)
+        to->scope.count = 0;
+    return true;
+}
+
 bool rest_view(const struct rest *rest, const struct rest_request *q, struct fleet_view *to)
 {
     /* End users see what is theirs, whoever made it. */
-    if (q->user.id[0] == '\0' || q->user.role == ROLE_USER)
-        return false;
-    const char *scope = q->user.role >= ROLE_ADMIN ? "" : q->user.scope;
-    if (q->org[0] == '\0' && *scope == '\0' && !fleet_has_orgs(rest->fleet, q->now))
-        return false;
-    /* A scope was read when it was given; one that cannot be read now shows nothing. */
-    if (fleet_view_init(to, q->org, scope, q->now, NULL) != ERR_NONE)
-        to->scope.count = 0;
-    return true;
+    return q->user.id[0] != '\0' && q->user.role != ROLE_USER && rest_view_of(rest, q->org, rest_scope(q), q->now, to);
 }
 
 /* They ask the provider. */

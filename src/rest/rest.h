@@ -117,9 +117,12 @@ struct rest_tallies {
     pthread_mutex_t lock;
     struct rest_tally {
         char org[ID_LEN + 1], scope[QUERY_SIZE];
-        time_ms counted_at, until;
+        time_ms counted_at, until; /* until: so long it is good; 0: the place is free */
+        bool is_wanted;            /* an older one was given away: rest_afterwards counts anew */
+        bool is_counting;
         struct tally tally;
     } at[REST_TALLIES];
+    atomic_bool has_wanted;
 };
 
 void rest_tallies_init(struct rest_tallies *t);
@@ -201,6 +204,10 @@ const struct rest_route *rest_find(struct rest *rest, struct rest_request *q, st
 int64_t rest_body_max(const struct rest_route *route);
 
 void rest_handle(struct rest *rest, const struct rest_route *route, struct rest_request *q, struct rest_response *p);
+
+/* Does what the answers so far need not wait for: large fleets are counted anew.  Called when an answer is out, from
+ * any thread; takes long at times. */
+void rest_afterwards(struct rest *rest, time_ms now);
 
 /* Writes an error as RainMaker does. */
 void rest_fail(struct rest_response *p, enum err err, const struct why *why);

@@ -325,6 +325,60 @@ static void organisations_do_not_see_each_other(void **state)
     buf_deinit(&after);
 }
 
+/* The user's overview, as it is counted beside: the answer before is old. */
+static void counts_afterwards(struct bench *b, const char *user, const char *nodes)
+{
+    char body[8192];
+    assert_int_equal(log_in_as(b, user, "Passw0rd"), 200);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(CALL("GET", "/v1/admin/overview", NULL, NULL), 200);
+        assert_non_null(strstr(body, nodes));
+        for (size_t k = 0; k < REST_TALLIES; k++) {
+            struct rest_tally *one = &b->rest.tallies->at[k];
+            one->until = one->until > 0 ? one->counted_at + 10000 : 0; /* as if it had taken half a second */
+        }
+        b->r->now += 11000;
+    }
+    rest_afterwards(&b->rest, b->r->now);
+    assert_int_equal(CALL("GET", "/v1/admin/overview", NULL, NULL), 200);
+    assert_non_null(strstr(body, nodes));
+    assert_false(atomic_load(&b->rest.tallies->has_wanted));
+}
+
+static void counts_made_beside_are_of_the_same_nodes(void **state)
+{
+    struct bench *b = *state;
+    struct rest_tallies *tallies = calloc(1, sizeof *tallies);
+    char body[8192], org[64];
+    rest_tallies_init(tallies);
+    b->rest.tallies = tallies;
+    log_in(b);
+    rig_node(b->r, "n1", "1.0");
+    rig_node(b->r, "n2", "1.0");
+    rig_node(b->r, "n3", "1.0");
+    assert_int_equal(CALL("PUT", "/v1/admin/nodes", QUERY("node_id", "n1"), "{\"tags\":[\"site:rome\"]}"), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/organisations", NULL, "{\"name\":\"Others\"}"), 200);
+    take_member(body, "organisation_id", org, sizeof org);
+    assert_int_equal(
+        CALL("POST", "/v1/admin/users", NULL, "{\"user_name\":\"all\",\"password\":\"Passw0rd\",\"role\":\"viewer\"}"),
+        200);
+    assert_int_equal(CALL("POST", "/v1/admin/users", NULL,
+                          "{\"user_name\":\"rome\",\"password\":\"Passw0rd\",\"role\":\"viewer\",\"scope\":\"tag = "
+                          "'site:rome'\"}"),
+                     200);
+    b->org = org;
+    assert_int_equal(CALL("POST", "/v1/admin/nodes", NULL, "{\"node_id\":\"o1\"}"), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/nodes", NULL, "{\"node_id\":\"o2\"}"), 200);
+    assert_int_equal(CALL("POST", "/v1/admin/users", NULL,
+                          "{\"user_name\":\"other\",\"password\":\"Passw0rd\",\"role\":\"viewer\"}"),
+                     200);
+    b->org = NULL;
+    counts_afterwards(b, "all", "\"nodes\":3,\"online\"");
+    counts_afterwards(b, "rome", "\"nodes\":1,\"online\"");
+    counts_afterwards(b, "other", "\"nodes\":2,\"online\"");
+    free(tallies);
+}
+
 static void a_scope_is_some_of_the_nodes(void **state)
 {
     struct bench *b = *state;
@@ -1032,6 +1086,7 @@ int main(void)
         WITH_REST(a_stranger_becomes_an_end_user),
         WITH_REST(who_guesses_codes_waits),
         WITH_REST(organisations_do_not_see_each_other),
+        WITH_REST(counts_made_beside_are_of_the_same_nodes),
         WITH_REST(a_scope_is_some_of_the_nodes),
         WITH_REST(old_requests_go),
         WITH_REST(a_users_images_are_few),

@@ -877,6 +877,38 @@ static void the_overview_is_counted_now_and_then(void **state)
     free(tallies);
 }
 
+static void nobody_waits_for_the_count_of_a_large_fleet(void **state)
+{
+    struct bench *b = *state;
+    struct rest_tallies *tallies = calloc(1, sizeof *tallies);
+    struct rest_tally *first = &tallies->at[0];
+    char body[8000];
+    log_in(b);
+    rest_tallies_init(tallies);
+    b->rest.tallies = tallies;
+    rig_node(b->r, "n1", "1.0");
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    first->until = first->counted_at + 10000; /* as if it had taken half a second */
+    rig_node(b->r, "n2", "1.0");
+    b->r->now += 9000;
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    rest_afterwards(&b->rest, b->r->now);
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"nodes\":1")); /* it was still good: nothing was counted */
+    b->r->now += 2000;
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"nodes\":1")); /* the old one, once more */
+    rest_afterwards(&b->rest, b->r->now);
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"nodes\":2"));
+    first->until = first->counted_at + 10000;
+    rig_node(b->r, "n3", "1.0");
+    b->r->now += 41000; /* too old to be given away */
+    assert_int_equal(call(b, "GET", "/v1/admin/overview", NULL, NULL, body, sizeof body), 200);
+    assert_non_null(strstr(body, "\"nodes\":3"));
+    free(tallies);
+}
+
 int main(void)
 {
 #define WITH_REST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -885,6 +917,7 @@ int main(void)
         WITH_REST(executions_are_listed_by_state),
         WITH_REST(the_newest_entries_come_first),
         WITH_REST(the_overview_is_counted_now_and_then),
+        WITH_REST(nobody_waits_for_the_count_of_a_large_fleet),
         WITH_REST(clients_find_the_front_door),
         WITH_REST(every_route_survives_bad_bodies_and_bad_questions),
         WITH_REST(every_route_asks_who_it_is),
