@@ -38,7 +38,7 @@ start_replica() {  # start_replica NUMBER
   local store=$pg/postgres
   [ "$1" -ne 3 ] || store=postgres://pluvio@127.0.0.1:$proxy_port/postgres
   spawn "$bin/pluviod" --data "$work/data$1" --keys "$work/keys" --store "$store" --blob "$s3" --broker "$broker" --mqtt-host "localhost:$mqtt" \
-    --https-port $((https + $1)) --http-port $((http + $1)) --node-port 0 --max-requests 0 --max-logins 0 --drain 3 >>"$work/pluviod$1.log" 2>&1 &
+    --https-port $((https + $1)) --http-port $((http + $1)) --node-port 0 --max-requests 0 --max-logins 0 --drain 6 >>"$work/pluviod$1.log" 2>&1 &
   servers[$1]=$!
 }
 is_ready() { curl -sf -m 2 "$(url_of "$1")/readyz"; }
