@@ -53,6 +53,14 @@ static int64_t sum(const struct load_shared *shared, const struct load_settings 
     return total;
 }
 
+static bool is_all_done(const struct load_shared *shared, const struct load_settings *s)
+{
+    for (unsigned i = 0; i < s->workers; i++)
+        if (!atomic_load(&shared->workers[i].is_done))
+            return false;
+    return true;
+}
+
 /* Milliseconds that so much of all took at most, by the histogram's upper bounds. */
 static double quantile(const struct load_shared *shared, const struct load_settings *s, enum load_latency kind,
                        double part, int64_t *count)
@@ -221,12 +229,14 @@ struct verdict {
 static struct verdict settle(const struct load_settings *s, const struct load_shared *shared)
 {
     int64_t until = monotonic_ms() + SETTLE_MS;
+    const bool is_whole = is_all_done(shared, s); /* else it was ended early, with nodes at work */
     struct verdict v;
     do {
         v.theirs = ask_server(s);
         v.ours = SUM(shared, s, on_target);
         v.open = v.theirs == v.ours ? open_in_jobs(s, shared) : -1;
-    } while ((v.theirs != v.ours || v.open != 0) && monotonic_ms() < until && !is_stopped_within(SETTLE_STEP_MS));
+    } while ((v.theirs != v.ours || (is_whole && v.open != 0)) && monotonic_ms() < until &&
+             !is_stopped_within(SETTLE_STEP_MS));
     return v;
 }
 
@@ -255,14 +265,6 @@ static bool start_workers(const struct load_settings *s, struct load_shared *sha
         if (pids[i] < 0)
             return false;
     }
-    return true;
-}
-
-static bool is_all_done(const struct load_shared *shared, const struct load_settings *s)
-{
-    for (unsigned i = 0; i < s->workers; i++)
-        if (!atomic_load(&shared->workers[i].is_done))
-            return false;
     return true;
 }
 
