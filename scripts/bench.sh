@@ -361,7 +361,7 @@ scale_overload() {
   before=$(($(taken) - before))
   ratio=$(awk "BEGIN { printf \"%.0f\", $sent / ($before > 0 ? $before : 1) }")
   echo "overload                    $sent check-ins in $seconds s by a server that took $before ($held; $rate/s before): $ratio times what it takes   [aim 20]"
-  echo "the dashboard meanwhile     overview, nodes and job in turns: median $(cut -d' ' -f1 "$folder/latencies" | median) s, 99th percentile $(sort -n "$folder/latencies" | awk '{ a[NR] = $1 } { p[NR] = $2 } END { print a[int(NR * 0.99)] " s, longest " a[NR - 1] " and " a[NR] " s (" p[NR] ")" }'), $(wc -l <"$folder/latencies") requests   [limit 0.5]"
+  echo "the dashboard meanwhile     overview, nodes and job in turns: median $(cut -d' ' -f1 "$folder/latencies" | median) s, 99th percentile $(sort -n "$folder/latencies" | awk '{ a[NR] = $1; p[NR] = $2 } END { print a[int(NR * 0.99)] " s, longest " a[NR - 1] " and " a[NR] " s (" p[NR] ")" }'), $(wc -l <"$folder/latencies") requests   [limit 0.5]"
   scale_hold 0 || true
   from=$(now_us)
   scale_last=-1

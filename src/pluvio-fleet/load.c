@@ -217,7 +217,7 @@ static bool is_stopped_within(int64_t ms)
     return sigtimedwait(&set, NULL, &limit) > 0;
 }
 
-struct verdict {
+struct comparison {
     int64_t ours, theirs; /* nodes on the target, as they say themselves and as the server says; -1: it does not say */
     int64_t open;         /* nodes whose part in a job has not ended, as the server says */
 };
@@ -226,11 +226,11 @@ struct verdict {
  * What nodes said last may be on its way, may wait for a server that takes over what another one left, or is lost with
  * a broker: the server then asks the nodes, who must still be there to answer.
  */
-static struct verdict settle(const struct load_settings *s, const struct load_shared *shared)
+static struct comparison settle(const struct load_settings *s, const struct load_shared *shared)
 {
     int64_t until = monotonic_ms() + SETTLE_MS;
     const bool is_whole = is_all_done(shared, s); /* else it was ended early, with nodes at work */
-    struct verdict v;
+    struct comparison v;
     do {
         v.theirs = ask_server(s);
         v.ours = SUM(shared, s, on_target);
@@ -240,7 +240,7 @@ static struct verdict settle(const struct load_settings *s, const struct load_sh
     return v;
 }
 
-static bool is_agreed(const struct load_settings *s, const struct verdict *v)
+static bool is_agreed(const struct load_settings *s, const struct comparison *v)
 {
     printf("nodes on %s: %" PRId64 " as they say themselves, %" PRId64 " as the server says: %s\n", s->target, v->ours,
            v->theirs, v->ours == v->theirs ? "they agree" : "THEY DIFFER");
@@ -301,7 +301,7 @@ static int run(const struct load_settings *s)
     bool is_good = start_workers(s, shared, pids) && watch(s, shared);
     int64_t took = monotonic_ms() - from;
     tell(shared, s, took);
-    const struct verdict v = is_good && s->target != NULL ? settle(s, shared) : (struct verdict){0};
+    const struct comparison v = is_good && s->target != NULL ? settle(s, shared) : (struct comparison){0};
     report(shared, s, took);
     if (!is_good)
         fprintf(stderr, "pluvio-fleet: a worker failed\n");

@@ -108,7 +108,7 @@ static void count_wanted(struct rest *rest, time_ms now, struct rest_tally *own)
     pthread_mutex_lock(&rest->tallies->lock);
     struct rest_tally *place = find_tally(rest->tallies, own->org, own->scope); /* another may have it by now */
     if (place != NULL) {
-        if (err == ERR_NONE)
+        if (err == ERR_NONE && own->counted_at > place->counted_at)
             *place = *own;
         place->is_wanted = place->is_counting = false;
     }

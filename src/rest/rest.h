@@ -1,10 +1,12 @@
 /*
  * rest.h - RainMaker's REST paths over the fleet mind: request struct in, response struct out.
  *
- * Opens no socket; the HTTP library is joined on in pluviod.  A request is handled in one call:
+ * Opens no socket; the HTTP library is joined on in pluviod.  A request is handled in one call, with
+ * one before and one after it:
  *
  *     const struct rest_route *route = rest_find(rest, &request);   when the headers are in: limits, where a body goes
  *     rest_handle(rest, route, &request, &response);                when the body is in
+ *     rest_afterwards(rest, now);                                   when the answer is out
  *
  * Promises: every answer but a file, a page and 401 is RainMaker's JSON; 401 is `{"message":"Unauthorized"}` because
  * clients of the original meet its gateway there.  Error codes are numbers (base/err.h).

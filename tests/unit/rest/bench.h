@@ -223,6 +223,16 @@ static inline char *image_body(const char *name, const char *version, bool is_br
     return buf_take(&text);
 }
 
+/* From now on counts of the fleet are kept; the caller frees them. */
+static inline struct rest_tallies *keep_tallies(struct bench *b)
+{
+    struct rest_tallies *tallies = calloc(1, sizeof *tallies);
+    assert_non_null(tallies);
+    rest_tallies_init(tallies);
+    b->rest.tallies = tallies;
+    return tallies;
+}
+
 static inline void log_in(struct bench *b)
 {
     char body[8192];

@@ -348,10 +348,8 @@ static void counts_afterwards(struct bench *b, const char *user, const char *nod
 static void counts_made_beside_are_of_the_same_nodes(void **state)
 {
     struct bench *b = *state;
-    struct rest_tallies *tallies = calloc(1, sizeof *tallies);
+    struct rest_tallies *tallies = keep_tallies(b);
     char body[8192], org[64];
-    rest_tallies_init(tallies);
-    b->rest.tallies = tallies;
     log_in(b);
     rig_node(b->r, "n1", "1.0");
     rig_node(b->r, "n2", "1.0");
